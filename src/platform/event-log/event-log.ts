@@ -1,0 +1,76 @@
+/** Where a stream stands. `epoch` changes when its history was lost, so a seq only means something with its epoch. */
+export interface StreamPosition {
+  readonly epoch: string;
+  /** Number of the newest entry; 0 when there is none. */
+  readonly seq: number;
+}
+
+/** One entry of a stream. */
+export interface StreamEntry extends StreamPosition {
+  /** The idempotency key it was appended with. */
+  readonly id: string;
+  /** The bytes given to `append`, unchanged. */
+  readonly data: string;
+}
+
+/** What `append` answers. */
+export interface Appended extends StreamPosition {
+  /** True when an entry with this id was in the window already; then seq is that entry's, and nothing was published. */
+  readonly duplicate: boolean;
+}
+
+/** What `readAfter` answers. */
+export type StreamSlice =
+  /** Every entry after the position asked for, in order, without a hole; `head` is where the stream stands. */
+  | { readonly complete: true; readonly entries: readonly StreamEntry[]; readonly head: StreamPosition }
+  /** The window does not reach back so far, the epoch is another, or the position is ahead of the stream. */
+  | { readonly complete: false; readonly head: StreamPosition };
+
+/** How much history is kept. */
+export interface EventLogWindow {
+  readonly maxEntries: number;
+  readonly maxAgeMs: number;
+}
+
+/**
+ * Ordered history per stream (a stream is a project's events): seq without holes, an epoch, a bounded window, idempotent
+ * appends, and delivery to every node through `PubSub` on `channelOf(stream)`.
+ */
+export interface EventLog {
+  /**
+   * Numbers, keeps and publishes one entry in one atomic step. `id` is the idempotency key within the window.
+   * Rejects with `dependency_unavailable` when the store is away; the entry may then have been appended or not, and a
+   * retry with the same id is safe.
+   */
+  append(stream: string, id: string, data: string): Promise<Appended>;
+  /** Entries after `after`, at most `limit` of them (default 10,000), oldest first. */
+  readAfter(stream: string, after: StreamPosition, limit?: number): Promise<StreamSlice>;
+  /** Where the stream stands now; a stream that never was stands at seq 0 of a fresh epoch that is kept. */
+  position(stream: string): Promise<StreamPosition>;
+  /** The PubSub channel on which `append` publishes; each message is `encodeEntry(entry)`. */
+  channelOf(stream: string): string;
+  close(): Promise<void>;
+}
+
+/** Wire form of an entry on the PubSub channel: `<epoch> <seq> <id length> <id><data>`. */
+export function encodeEntry(entry: StreamEntry): string {
+  return `${entry.epoch} ${entry.seq} ${entry.id.length} ${entry.id}${entry.data}`;
+}
+
+/** The entry in a PubSub message, or undefined when the bytes are not one. */
+export function decodeEntry(message: Buffer): StreamEntry | undefined {
+  const text = message.toString("utf8");
+  const a = text.indexOf(" ");
+  const b = text.indexOf(" ", a + 1);
+  const c = text.indexOf(" ", b + 1);
+  const seq = Number(text.slice(a + 1, b));
+  const length = Number(text.slice(b + 1, c));
+  if (a < 1 || b < 0 || c < 0 || !Number.isSafeInteger(seq) || !Number.isSafeInteger(length))
+    return undefined;
+  return {
+    epoch: text.slice(0, a),
+    seq,
+    id: text.slice(c + 1, c + 1 + length),
+    data: text.slice(c + 1 + length),
+  };
+}
