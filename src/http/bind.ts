@@ -1,0 +1,174 @@
+import type { NextFunction, Request, RequestHandler, Response } from "express";
+import { z } from "zod";
+import { AppError } from "../errors.js";
+import { etagOf, isNotModified, versionOfIfMatch } from "./etag.js";
+import type { Idempotency } from "./idempotency.js";
+import { parseJson } from "./json-body.js";
+import { type Cursors, DEFAULT_PAGE_SIZE, pageQuery } from "./pagination.js";
+import { validationProblem } from "./problem.js";
+import { clientAddress, type HttpRateLimit } from "./rate-limit.js";
+import type { AnyInput, AnyReply, Page, Principal, Route } from "./route.js";
+
+/** Turns the `Authorization` header into a principal. */
+export interface Authenticator {
+  /** @throws AppError 401 codes, or `dependency_unavailable` when it cannot be decided (never 401 then). */
+  authenticate(authorization: string | undefined): Promise<Principal>;
+}
+
+/** What binding needs. */
+export interface BindDeps {
+  readonly authenticator: Authenticator;
+  readonly rateLimit: HttpRateLimit;
+  readonly idempotency: Idempotency;
+  readonly cursors: Cursors;
+  /** Checks each reply against its documented schema and answers 500 when it does not fit; on outside production. */
+  readonly checkReplies: boolean;
+}
+
+/** `X-Request-Id` and friends, put on the response's locals by the server before any route. */
+export interface RequestLocals {
+  requestId: string;
+  /** Template of the route that matched, for logs and metrics. */
+  route?: string;
+  userId?: string;
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+
+/** The life line of a request: auth → limits → params, query and body by Zod → idempotency → handler → reply. */
+export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
+  const { spec } = route;
+  const query = spec.list
+    ? pageQuery.extend((spec.query as z.ZodObject | undefined)?.shape ?? {}).strict()
+    : spec.query;
+  return async (request: Request, response: Response, _next: NextFunction) => {
+    const locals = response.locals as RequestLocals;
+    locals.route = spec.path;
+    const principal = await admit(request, response);
+    const params = parse(spec.params ?? z.unknown(), request.params, ":");
+    const parsedQuery = parse(query ?? z.strictObject({}), request.query, "?") as
+      | Record<string, unknown>
+      | undefined;
+    const body = readBody(request, route);
+    const scope = [
+      spec.operationId,
+      principal?.userId,
+      params,
+      { ...parsedQuery, limit: undefined, cursor: undefined },
+    ];
+    const input: AnyInput = {
+      params,
+      query: parsedQuery,
+      body,
+      principal,
+      page: spec.list ? pageOf(parsedQuery ?? {}, JSON.stringify(scope), spec.list.position) : undefined,
+      tx: undefined,
+      ifMatch: spec.conditional ? versionOfIfMatch(request.get("if-match")) : undefined,
+      context: {
+        requestId: locals.requestId,
+        ip: clientAddress(request),
+        userAgent: (request.get("user-agent") ?? "").slice(0, 400),
+      },
+    };
+    if (!spec.idempotent) {
+      send(request, response, route, await route.handle(input));
+      return;
+    }
+    const { reply, replayed } = await deps.idempotency.run(
+      keyOf(request, spec.operationId, principal),
+      [request.path, body ?? null],
+      (tx) => route.handle({ ...input, tx }),
+    );
+    if (replayed) response.setHeader("Idempotency-Replayed", "true");
+    send(request, response, route, reply);
+  };
+
+  async function admit(request: Request, response: Response): Promise<Principal | undefined> {
+    const authorization = request.get("authorization");
+    let principal: Principal | undefined;
+    let refused: unknown;
+    if (spec.auth === "user") {
+      principal = await deps.authenticator.authenticate(authorization).catch((error: unknown) => {
+        refused = error;
+        return undefined;
+      });
+      if (principal) (response.locals as RequestLocals).userId = principal.userId;
+    }
+    await deps.rateLimit.admit(request, response, principal?.userId, spec.limits ?? []);
+    if (refused !== undefined) throw refused instanceof Error ? refused : new AppError("unauthenticated");
+    return principal;
+  }
+
+  function pageOf(values: Record<string, unknown>, scope: string, position: z.ZodType): Page<unknown> {
+    const cursor = values.cursor as string | undefined;
+    return {
+      limit: (values.limit as number | undefined) ?? DEFAULT_PAGE_SIZE,
+      after: cursor === undefined ? undefined : deps.cursors.decode(scope, cursor, position),
+      next: (last) => (last === undefined ? null : deps.cursors.encode(scope, last)),
+    };
+  }
+
+  function send(request: Request, response: Response, { spec: s }: Route, reply: AnyReply): void {
+    const documented = s.replies[reply.status];
+    if (!documented)
+      throw new Error(`${s.operationId} answered ${reply.status}, which its spec does not name`);
+    if (deps.checkReplies && documented.body) documented.body.parse(reply.body);
+    for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
+    response.status(reply.status);
+    if (reply.version !== undefined) {
+      const etag = etagOf(reply.version);
+      response.setHeader("ETag", etag);
+      const reading = request.method === "GET" || request.method === "HEAD";
+      if (reading && isNotModified(request.get("if-none-match"), etag)) {
+        response.status(304).end();
+        return;
+      }
+    }
+    if (reply.body === undefined) response.end();
+    else response.type("application/json").send(JSON.stringify(reply.body));
+  }
+}
+
+function parse(schema: z.ZodType, value: unknown, root: ":" | "?" | ""): unknown {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw validationProblem(parsed.error, root);
+  return parsed.data;
+}
+
+function readBody(request: Request, { spec }: Route): unknown {
+  const bytes = request.body as Buffer | undefined;
+  const empty = !bytes || bytes.length === 0;
+  if (!spec.body) {
+    if (!empty) throw new AppError("bad_request", { detail: "This request takes no body." });
+    return undefined;
+  }
+  if (empty && spec.bodyOptional) return undefined;
+  if (!isJson(request.get("content-type"))) {
+    throw new AppError("unsupported_media_type", { detail: "Send the body as application/json in UTF-8." });
+  }
+  if (empty) throw new AppError("invalid_json", { detail: "The body is empty." });
+  return parse(spec.body, parseJson(bytes), "");
+}
+
+function isJson(contentType: string | undefined): boolean {
+  if (contentType === undefined) return false;
+  const [type = "", ...parameters] = contentType.split(";").map((part) => part.trim().toLowerCase());
+  const charset = parameters
+    .find((parameter) => parameter.startsWith("charset="))
+    ?.slice(8)
+    .replaceAll('"', "");
+  return /^application\/(json|[\w.+-]+\+json)$/.test(type) && (charset === undefined || charset === "utf-8");
+}
+
+function keyOf(
+  request: Request,
+  operationId: string,
+  principal: Principal | undefined,
+): readonly string[] | undefined {
+  const key = request.get("idempotency-key");
+  if (key === undefined) return undefined;
+  if (!IDEMPOTENCY_KEY.test(key)) {
+    throw new AppError("bad_request", { detail: "Idempotency-Key takes 1 to 255 visible ASCII characters." });
+  }
+  return [principal?.userId ?? "", operationId, key];
+}

@@ -1,0 +1,46 @@
+import { createRequire } from "node:module";
+import path from "node:path";
+import express, { type Router } from "express";
+
+/** Swagger UI needs inline styles; scripts stay on our own origin. */
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+const PAGE = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>Atelier API</title>
+    <link rel="stylesheet" href="docs/assets/swagger-ui.css">
+  </head>
+  <body>
+    <div id="swagger-ui"></div>
+    <script src="docs/assets/swagger-ui-bundle.js"></script>
+    <script src="docs/start.js"></script>
+  </body>
+</html>
+`;
+
+const START = `SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: false, validatorUrl: null });
+`;
+
+/** Serves the document at `/openapi.json` and Swagger UI at `/docs`, from this origin alone. */
+export function createDocsRouter(document: unknown): Router {
+  const router = express.Router();
+  const body = JSON.stringify(document);
+  const assets = path.dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
+  router.get("/openapi.json", (_request, response) => {
+    response.type("application/json").send(body);
+  });
+  router.get("/docs", (request, response) => {
+    if (request.originalUrl.split("?")[0]?.endsWith("/")) return response.redirect(308, "../docs");
+    response.setHeader("Content-Security-Policy", PAGE_POLICY);
+    return response.type("text/html").send(PAGE);
+  });
+  router.get("/docs/start.js", (_request, response) => {
+    response.type("text/javascript").send(START);
+  });
+  router.use("/docs/assets", express.static(assets, { index: false, maxAge: "1h" }));
+  return router;
+}

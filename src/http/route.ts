@@ -1,0 +1,129 @@
+import type { z } from "zod";
+import type { ErrorCode } from "../errors.js";
+import type { Tx } from "../platform/database/database.js";
+import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
+
+/** Who makes a request: an account through one of its sessions. Roles are never part of it. */
+export interface Principal {
+  readonly userId: string;
+  readonly sessionId: string;
+  /** Rotation counter of the session when the access token was made. */
+  readonly generation: number;
+}
+
+/** What a handler may know of the request besides its checked input. */
+export interface RequestContext {
+  readonly requestId: string;
+  /** Address of the client as far as `TRUST_PROXY` allows to say; IPv4-mapped addresses are written as IPv4. */
+  readonly ip: string;
+  readonly userAgent: string;
+}
+
+/** The slice of a list that is asked for. */
+export interface Page<Position> {
+  /** 1–100. */
+  readonly limit: number;
+  /** Where the previous page ended; undefined for the first. */
+  readonly after: Position | undefined;
+  /** The cursor for the page after `position`; null when there is none. */
+  next(position: Position | undefined): string | null;
+}
+
+/** One documented answer. */
+export interface ReplySpec {
+  readonly description: string;
+  /** Schema of the JSON body; none for an empty one. */
+  readonly body?: z.ZodType;
+}
+
+/** A route as plain data: it feeds Express, validation and the OpenAPI document alike. */
+export interface RouteSpec {
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
+  /** Below the base path, in Express form: `/projects/:projectId`. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly auth: "public" | "user";
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+  /** True when the body may be left out altogether. */
+  readonly bodyOptional?: boolean;
+  /** A list: `limit` and `cursor` are added to the query; `position` is what a cursor holds. */
+  readonly list?: { readonly position: z.ZodType };
+  /**
+   * A POST that creates: it runs in one transaction (`input.tx`) in which the reply is kept for a repeated
+   * `Idempotency-Key`. The handler may run again after a serialization failure.
+   */
+  readonly idempotent?: boolean;
+  /** Replies carry an ETag; `If-Match` arrives as `input.ifMatch`, `If-None-Match` is answered with 304. */
+  readonly conditional?: boolean;
+  /** Limits on top of the ones every route has; the key is the user, or the address for anonymous requests. */
+  readonly limits?: readonly RateLimitPolicy[];
+  readonly replies: Readonly<Record<number, ReplySpec>>;
+  /** Problems beyond those every route can answer. */
+  readonly problems?: readonly ErrorCode[];
+}
+
+type Parsed<T> = T extends z.ZodType ? z.output<T> : undefined;
+
+/** The checked input of a handler. */
+export interface RouteInput<S extends RouteSpec> {
+  readonly params: Parsed<S["params"]>;
+  readonly query: Parsed<S["query"]>;
+  readonly body: S extends { bodyOptional: true } ? Parsed<S["body"]> | undefined : Parsed<S["body"]>;
+  readonly principal: S["auth"] extends "user" ? Principal : undefined;
+  readonly page: S extends { list: { position: infer P extends z.ZodType } } ? Page<z.output<P>> : undefined;
+  readonly tx: S extends { idempotent: true } ? Tx : undefined;
+  /** Row version the client last read, from `If-Match`. */
+  readonly ifMatch: number | undefined;
+  readonly context: RequestContext;
+}
+
+interface ReplyBase<Status> {
+  readonly status: Status;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Row version; becomes the ETag. */
+  readonly version?: number;
+}
+
+/** What a handler answers: one of the replies its spec names. */
+export type ReplyOf<S extends RouteSpec> = {
+  [K in keyof S["replies"] & number]: S["replies"][K] extends { body: infer B extends z.ZodType }
+    ? ReplyBase<K> & { readonly body: z.input<B> }
+    : ReplyBase<K> & { readonly body?: undefined };
+}[keyof S["replies"] & number];
+
+/** A reply once its route is forgotten. */
+export interface AnyReply extends ReplyBase<number> {
+  readonly body?: unknown;
+}
+
+/** The input once its route is forgotten. */
+export interface AnyInput {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  readonly principal: Principal | undefined;
+  readonly page: Page<unknown> | undefined;
+  readonly tx: Tx | undefined;
+  readonly ifMatch: number | undefined;
+  readonly context: RequestContext;
+}
+
+/** A route ready to be bound. */
+export interface Route {
+  readonly spec: RouteSpec;
+  readonly handle: (input: AnyInput) => Promise<AnyReply>;
+}
+
+/** Joins a spec with its handler; the handler's input and replies are typed by the spec. */
+export function defineRoute<const S extends RouteSpec>(
+  spec: S,
+  handler: (input: RouteInput<S>) => Promise<ReplyOf<S>>,
+): Route {
+  // bind.ts checks the input against the spec's schemas before it calls, which is what makes this cast true.
+  return { spec, handle: (input) => handler(input as RouteInput<S>) };
+}

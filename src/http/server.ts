@@ -1,0 +1,186 @@
+import { randomUUID } from "node:crypto";
+import cors from "cors";
+import express, { type Express, type NextFunction, type Request, type Response, type Router } from "express";
+import helmet from "helmet";
+import { AppError } from "../errors.js";
+import type { Logger } from "../platform/observability/logger.js";
+import { type BindDeps, bindRoute, type RequestLocals } from "./bind.js";
+import { type Problem, toAppError, toProblem } from "./problem.js";
+import { clientAddress } from "./rate-limit.js";
+import type { Route } from "./route.js";
+
+/** Bytes of a JSON body, after decompression. */
+const BODY_LIMIT = 1024 * 1024;
+
+const REQUEST_ID = /^[\w-]{8,64}$/;
+
+/** One finished request, for metrics. */
+export interface RequestObservation {
+  readonly method: string;
+  /** Route template, or `unmatched`. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+/** What the HTTP application is made of. */
+export interface HttpAppDeps extends BindDeps {
+  readonly routes: readonly Route[];
+  /** Such as `/api/v1`. */
+  readonly basePath: string;
+  /** Routers outside the base path: health, metrics, documentation, console. */
+  readonly mounts: readonly { readonly path: string; readonly router: Router }[];
+  readonly logger: Logger;
+  readonly corsOrigins: readonly string[];
+  /** Express `trust proxy`: a count or addresses. */
+  readonly trustProxy: string | undefined;
+  readonly observe: (observation: RequestObservation) => void;
+}
+
+/** The Express application: request id → log → headers → CORS → body → routes → 404/405 → problem. */
+export function createHttpApp(deps: HttpAppDeps): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", "simple");
+  if (deps.trustProxy !== undefined) {
+    app.set(
+      "trust proxy",
+      /^\d+$/.test(deps.trustProxy)
+        ? Number(deps.trustProxy)
+        : deps.trustProxy.split(",").map((part) => part.trim()),
+    );
+  }
+  app.use(identify);
+  app.use(observe(deps));
+  app.use(securityHeaders());
+  app.use(
+    cors({
+      origin: [...deps.corsOrigins],
+      methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+      allowedHeaders: [
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+        "If-None-Match",
+        "X-Request-Id",
+        "traceparent",
+      ],
+      exposedHeaders: [
+        "ETag",
+        "Location",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+        "X-Request-Id",
+        "Idempotency-Replayed",
+      ],
+      credentials: true,
+      maxAge: 600,
+    }),
+  );
+  for (const mount of deps.mounts) app.use(mount.path, mount.router);
+  app.use(deps.basePath, apiRouter(deps));
+  app.use((_request: Request, _response: Response) => {
+    throw new AppError("not_found");
+  });
+  app.use(problemHandler(deps.logger));
+  return app;
+}
+
+function apiRouter(deps: HttpAppDeps): Router {
+  const router = express.Router({ strict: false });
+  router.use((_request, response, next) => {
+    response.setHeader("Cache-Control", "no-store");
+    next();
+  });
+  router.use(express.raw({ type: () => true, limit: BODY_LIMIT }));
+  const methods = new Map<string, Set<string>>();
+  for (const route of deps.routes) {
+    router[route.spec.method](route.spec.path, bindRoute(route, deps));
+    const known = methods.get(route.spec.path) ?? new Set();
+    known.add(route.spec.method.toUpperCase());
+    if (route.spec.method === "get") known.add("HEAD");
+    methods.set(route.spec.path, known);
+  }
+  for (const [path, known] of methods) {
+    router.all(path, () => {
+      throw new AppError("method_not_allowed", { headers: { Allow: [...known].sort().join(", ") } });
+    });
+  }
+  return router;
+}
+
+function identify(request: Request, response: Response, next: NextFunction): void {
+  const given = request.get("x-request-id");
+  const requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
+  (response.locals as RequestLocals).requestId = requestId;
+  response.setHeader("X-Request-Id", requestId);
+  next();
+}
+
+function observe(deps: HttpAppDeps) {
+  return (request: Request, response: Response, next: NextFunction) => {
+    const start = process.hrtime.bigint();
+    const path = request.path;
+    response.on("close", () => {
+      const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+      const locals = response.locals as RequestLocals;
+      const status = response.writableFinished ? response.statusCode : 499;
+      deps.observe({ method: request.method, route: locals.route ?? "unmatched", status, seconds });
+      // The query is left out on purpose: it may hold a token.
+      deps.logger.info("request", {
+        requestId: locals.requestId,
+        method: request.method,
+        path: path.slice(0, 300),
+        route: locals.route,
+        status,
+        ms: Math.round(seconds * 1e5) / 100,
+        userId: locals.userId,
+        ip: clientAddress(request),
+      });
+    });
+    next();
+  };
+}
+
+function securityHeaders() {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+    crossOriginResourcePolicy: { policy: "same-origin" },
+    referrerPolicy: { policy: "no-referrer" },
+    strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: true },
+  });
+}
+
+function problemHandler(logger: Logger) {
+  return (thrown: unknown, request: Request, response: Response, _next: NextFunction) => {
+    const error = toAppError(thrown);
+    const { requestId } = response.locals as RequestLocals;
+    if (error.status >= 500) {
+      logger[error.code === "internal_error" ? "error" : "warn"]("request failed", {
+        requestId,
+        code: error.code,
+        error: error.cause ?? error,
+      });
+    }
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    sendProblem(
+      response,
+      toProblem(error, { requestId, path: request.originalUrl.split("?")[0]?.slice(0, 300) ?? "" }),
+    );
+  };
+}
+
+function sendProblem(response: Response, problem: Problem): void {
+  for (const [name, value] of Object.entries(problem.headers)) response.setHeader(name, value);
+  response.setHeader("Cache-Control", "no-store");
+  response.status(problem.status).type("application/problem+json").send(JSON.stringify(problem.body));
+}
