@@ -1,4 +1,12 @@
-import type { Config } from "./config.js";
+/** What decides whether a configuration may run in production. */
+interface Candidate {
+  readonly NODE_ENV: string;
+  readonly ALLOW_EMBEDDED: boolean;
+  readonly JWT_SECRET?: string | undefined;
+  readonly JWT_REFRESH_SECRET?: string | undefined;
+  readonly CORS_ORIGIN: readonly string[];
+  readonly embedded: { readonly database: boolean; readonly activity: boolean; readonly redis: boolean };
+}
 
 /** Secrets that stand in samples, and so are known to everybody. */
 const SAMPLE_SECRETS = [/^your-/i, /change[-_ ]?me/i, /^secret$/i, /^(.)\1+$/, /example/i, /^sample/i];
@@ -7,7 +15,7 @@ const MIN_SECRET_BYTES = 32;
 
 /** Adds a fault for everything that must not run in production. Values are never part of a fault. */
 export function refuseInProduction(
-  config: Config,
+  config: Candidate,
   env: Readonly<Record<string, string | undefined>>,
   faults: string[],
 ): void {
@@ -28,7 +36,7 @@ export function refuseInProduction(
   if (config.CORS_ORIGIN.includes("*")) faults.push("CORS_ORIGIN must not be * : requests carry credentials");
 }
 
-function checkSecrets(config: Config, faults: string[]): void {
+function checkSecrets(config: Candidate, faults: string[]): void {
   const production = config.NODE_ENV === "production";
   for (const name of ["JWT_SECRET", "JWT_REFRESH_SECRET"] as const) {
     const value = config[name];

@@ -8,8 +8,11 @@ import type { AuthzEntry, AuthzLog } from "./authz-log.js";
 export interface AuthzWatch {
   /** Loads the recent log and begins to follow it; rejects when the database is away. */
   start(): Promise<void>;
-  /** Called with every change in order, exactly once each, also with the recent ones at start. */
-  onChange(listener: (entries: readonly AuthzEntry[]) => void): void;
+  /**
+   * Called with every change in order, exactly once each, also with the recent ones at start. A change counts as applied
+   * when every listener has settled, or after {@link APPLY_MS}.
+   */
+  onChange(listener: (entries: readonly AuthzEntry[]) => void | Promise<void>): void;
   /** False when the log was not read for {@link LEASE_MS}: then nothing may be written on the strength of old rights. */
   fresh(): boolean;
   /**
@@ -24,6 +27,8 @@ export interface AuthzWatch {
 export const LEASE_MS = 3_000;
 const POLL_MS = 500;
 const SETTLE_MS = 1_000;
+/** Longest wait for listeners to finish what was under way before a change. */
+const APPLY_MS = 2_000;
 const CHANNEL = "authz";
 
 /**
@@ -40,7 +45,7 @@ export function createAuthzWatch(deps: {
   logger: Logger;
 }): AuthzWatch {
   const { log, database, pubsub, nodeId, logger } = deps;
-  const listeners: ((entries: readonly AuthzEntry[]) => void)[] = [];
+  const listeners: ((entries: readonly AuthzEntry[]) => void | Promise<void>)[] = [];
   let applied = 0;
   let readAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
@@ -50,10 +55,11 @@ export function createAuthzWatch(deps: {
   let stopped = false;
   let failing = false;
 
-  function apply(entries: readonly AuthzEntry[]): void {
+  async function apply(entries: readonly AuthzEntry[]): Promise<void> {
     const last = entries.at(-1);
     if (!last) return;
-    for (const listener of listeners) listener(entries);
+    const late = new Promise<void>((resolve) => setTimeout(resolve, APPLY_MS).unref());
+    await Promise.race([Promise.allSettled(listeners.map(async (listener) => listener(entries))), late]);
     applied = last.seq;
   }
 
@@ -61,7 +67,7 @@ export function createAuthzWatch(deps: {
     const started = performance.now();
     for (let more = true; more; ) {
       const entries = await log.after(applied, 500);
-      apply(entries);
+      await apply(entries);
       more = entries.length === 500;
     }
     await report();
@@ -110,7 +116,7 @@ export function createAuthzWatch(deps: {
   return {
     async start() {
       const { entries, head } = await log.recent(deps.recentMs);
-      apply(entries);
+      await apply(entries);
       applied = head;
       log.onCommit(() => {
         void read();

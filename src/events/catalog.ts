@@ -15,7 +15,7 @@ export const EVENTS = {
   member_added: z.strictObject({ memberId: id, name: z.string(), role }),
   member_removed: z.strictObject({ memberId: id, name: z.string(), left: z.boolean() }),
   role_changed: z.strictObject({ memberId: id, name: z.string(), from: role, to: role }),
-  invitation_created: z.strictObject({ invitationId: id, role }),
+  invitation_created: z.strictObject({ invitationId: id, role, resent: z.boolean().default(false) }),
   invitation_accepted: z.strictObject({ invitationId: id, role }),
   invitation_revoked: z.strictObject({ invitationId: id }),
   workspace_created: z.strictObject({ workspaceId: id, name: z.string() }),

@@ -119,11 +119,11 @@ export interface Route {
   readonly handle: (input: AnyInput) => Promise<AnyReply>;
 }
 
+/** What answers a request; conditional, so that the spec alone decides the types and a reply keeps its literal status. */
+export type Handler<S extends RouteSpec> = S extends unknown ? (input: RouteInput<S>) => Promise<ReplyOf<S>> : never;
+
 /** Joins a spec with its handler; the handler's input and replies are typed by the spec. */
-export function defineRoute<const S extends RouteSpec>(
-  spec: S,
-  handler: (input: RouteInput<S>) => Promise<ReplyOf<S>>,
-): Route {
+export function defineRoute<const S extends RouteSpec>(spec: S, handler: Handler<S>): Route {
   // bind.ts checks the input against the spec's schemas before it calls, which is what makes this cast true.
-  return { spec, handle: (input) => handler(input as RouteInput<S>) };
+  return { spec, handle: handler as Route["handle"] };
 }

@@ -21,16 +21,25 @@ export interface Appended extends StreamPosition {
 
 /** What `readAfter` answers. */
 export type StreamSlice =
-  /** Every entry after the position asked for, in order, without a hole; `head` is where the stream stands. */
+  /**
+   * Every entry after the position asked for (the first `limit` of them), in order, without a hole; `head` is where
+   * the stream stands.
+   */
   | { readonly complete: true; readonly entries: readonly StreamEntry[]; readonly head: StreamPosition }
   /** The window does not reach back so far, the epoch is another, or the position is ahead of the stream. */
   | { readonly complete: false; readonly head: StreamPosition };
 
-/** How much history is kept. */
+/** How much history is kept: an entry leaves when either bound is passed (give or take 1 % of it). */
 export interface EventLogWindow {
   readonly maxEntries: number;
   readonly maxAgeMs: number;
 }
+
+/** The window of the service: 10,000 entries or 24 hours per stream. */
+export const DEFAULT_EVENT_LOG_WINDOW: EventLogWindow = { maxEntries: 10_000, maxAgeMs: 86_400_000 };
+
+/** Entries that `readAfter` returns at most when it is given no limit. */
+export const DEFAULT_READ_LIMIT = 10_000;
 
 /**
  * Ordered history per stream (a stream is a project's events): seq without holes, an epoch, a bounded window, idempotent
@@ -38,21 +47,30 @@ export interface EventLogWindow {
  */
 export interface EventLog {
   /**
-   * Numbers, keeps and publishes one entry in one atomic step. `id` is the idempotency key within the window.
+   * Numbers, keeps and publishes one entry in one atomic step; appends of one caller keep the order of the calls. `id`
+   * is the idempotency key within the window. Both strings are well-formed Unicode (no lone surrogates).
    * Rejects with `dependency_unavailable` when the store is away; the entry may then have been appended or not, and a
    * retry with the same id is safe.
    */
   append(stream: string, id: string, data: string): Promise<Appended>;
   /** Entries after `after`, at most `limit` of them (default 10,000), oldest first. */
   readAfter(stream: string, after: StreamPosition, limit?: number): Promise<StreamSlice>;
-  /** Where the stream stands now; a stream that never was stands at seq 0 of a fresh epoch that is kept. */
+  /**
+   * Where the stream stands now; a stream that never was stands at seq 0 of a fresh epoch that is kept. A stream that
+   * was idle for longer than the window is gone, and its epoch with it.
+   */
   position(stream: string): Promise<StreamPosition>;
   /** The PubSub channel on which `append` publishes; each message is `encodeEntry(entry)`. */
   channelOf(stream: string): string;
   close(): Promise<void>;
 }
 
-/** Wire form of an entry on the PubSub channel: `<epoch> <seq> <id length> <id><data>`. */
+/** The name of a stream's channel, the same for every adapter. */
+export function eventChannel(stream: string): string {
+  return `events:${stream}`;
+}
+
+/** Wire form of an entry on the PubSub channel: `<epoch> <seq> <id length in UTF-16 units> <id><data>`. */
 export function encodeEntry(entry: StreamEntry): string {
   return `${entry.epoch} ${entry.seq} ${entry.id.length} ${entry.id}${entry.data}`;
 }
@@ -63,14 +81,18 @@ export function decodeEntry(message: Buffer): StreamEntry | undefined {
   const a = text.indexOf(" ");
   const b = text.indexOf(" ", a + 1);
   const c = text.indexOf(" ", b + 1);
-  const seq = Number(text.slice(a + 1, b));
-  const length = Number(text.slice(b + 1, c));
-  if (a < 1 || b < 0 || c < 0 || !Number.isSafeInteger(seq) || !Number.isSafeInteger(length))
-    return undefined;
+  if (a < 1 || b < 0 || c < 0) return undefined;
+  const seq = count(text.slice(a + 1, b));
+  const length = count(text.slice(b + 1, c));
+  if (seq === undefined || length === undefined || c + 1 + length > text.length) return undefined;
   return {
     epoch: text.slice(0, a),
     seq,
     id: text.slice(c + 1, c + 1 + length),
     data: text.slice(c + 1 + length),
   };
+}
+
+function count(digits: string): number | undefined {
+  return /^\d{1,15}$/.test(digits) ? Number(digits) : undefined;
 }

@@ -12,15 +12,18 @@ export interface PresenceEntry {
 /**
  * Who is connected to which project, over all nodes. Entries live by a TTL that their node renews, so those of a dead
  * node end by themselves. Every method is atomic per project: of several nodes exactly one is told `joined` or gets a
- * user from `sweep`.
+ * user from `sweep`. Every method rejects with `dependency_unavailable` when the store is away.
  */
 export interface PresenceRegistry {
   /**
    * Adds or renews a connection for `ttlMs`. `joined` is true when the user had none in the project before, counting
-   * connections that left but are within their grace.
+   * connections that left or expired but were not swept yet; so `joined` and `gone` of a user always alternate.
    */
   enter(projectId: string, entry: PresenceEntry, ttlMs: number): Promise<{ joined: boolean }>;
-  /** Keeps the connections of this node alive for another `ttlMs`; ones the store forgot are entered again. */
+  /**
+   * Keeps the connections of this node alive for another `ttlMs`; ones the store forgot are entered again, ones that
+   * left stay left.
+   */
   renew(projectId: string, entries: readonly PresenceEntry[], ttlMs: number): Promise<void>;
   /** The connection ended: it stops being listed at once, and counts for `joined`/`sweep` until `graceMs` are over. */
   leave(projectId: string, sessionId: string, graceMs: number): Promise<void>;

@@ -6,11 +6,21 @@ export type Unsubscribe = () => Promise<void>;
  * has a second way to learn what it missed (a log with a sequence).
  */
 export interface PubSub {
-  /** Sends bytes or text to every subscriber of `channel` on every node, this one included. */
+  /**
+   * Sends bytes or text to every subscriber of `channel` on every node, this one included. Rejects with
+   * `dependency_unavailable` when the link is away.
+   */
   publish(channel: string, message: string | Buffer): Promise<void>;
-  /** Messages arrive as Buffers in publish order of one publisher. Resolves when the subscription is active. */
+  /**
+   * Messages arrive as Buffers in publish order of one publisher. Resolves when the subscription is active, which it
+   * stays over lost links; rejects with `dependency_unavailable` when the link is away, and then nothing is subscribed.
+   */
   subscribe(channel: string, listener: (message: Buffer) => void): Promise<Unsubscribe>;
-  /** Called after the link was lost and is back: messages in between may be missing. */
+  /**
+   * Called after the link was lost and every channel is subscribed again: messages in between may be missing. Also
+   * called when the first connection came up late, so that a rejected `subscribe` can be tried again.
+   */
   onReconnect(listener: () => void): void;
+  /** Ends every subscription. */
   close(): Promise<void>;
 }

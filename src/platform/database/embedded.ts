@@ -1,0 +1,297 @@
+import { createHash, randomBytes } from "node:crypto";
+import { chmod, mkdir, open, readFile, realpath, rmdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { chooseAccount, commandFor, giveTo, type ServerAccount, shortFolder } from "./embedded-account.js";
+import { checkPostgres, locatePostgres } from "./embedded-binaries.js";
+import {
+  endLeftover,
+  initialise,
+  type ServerHome,
+  type ServerProcess,
+  startServer,
+} from "./embedded-server.js";
+import { type FolderLock, FolderLockedError, lockFolder } from "./folder-lock.js";
+import { connectClient, type PostgresConnection } from "./postgres-connection.js";
+
+/** What `startEmbeddedPostgres` needs. */
+export interface EmbeddedPostgresOptions {
+  /** The product's data folder; the server keeps everything in `postgres/` below it. */
+  readonly dataDir: string;
+  /** Told in one sentence what happens: first start, recovery, restart. */
+  readonly onMessage?: (message: string) => void;
+  /** Server settings besides or instead of the built-in ones, for example `{ max_connections: "200" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** A running server of our own. */
+export interface EmbeddedPostgres {
+  /** How to reach its database `atelier`; the superuser is `postgres`, with the same password where there is one. */
+  readonly connection: PostgresConnection;
+  /** Stops the server and gives the folder free. */
+  close(): Promise<void>;
+}
+
+const DATABASE = "atelier";
+const PORT = 5432;
+/** macOS has room for 104 bytes and an end mark; the server appends `/.s.PGSQL.5432`. */
+const SOCKET_FOLDER_MAX_BYTES = 104 - 1 - "/.s.PGSQL.5432".length;
+const START_LIMIT_MS = 300_000;
+const SLOW_START_MS = 5000;
+const RESTART_MAX_MS = 30_000;
+const WINDOWS = process.platform === "win32";
+
+/**
+ * Starts the PostgreSQL that npm brought on `dataDir`, makes its data on the first start and its database `atelier`. The
+ * server ends with this process, also when that is killed, and is started again when it dies itself.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const onMessage = options.onMessage ?? (() => undefined);
+  const binaries = await locatePostgres();
+  const folder = await makeFolder(options.dataDir);
+  const dataDir = path.dirname(folder);
+  const account = await chooseAccount(dataDir, Object.values(binaries));
+  const socketFolder = await chooseSocketFolder(folder, account);
+  const lock = await holdFolder(socketFolder, options.dataDir);
+  try {
+    const home: ServerHome = { folder, binaries, account };
+    await giveTo(account, folder);
+    if (socketFolder !== folder) await giveTo(account, socketFolder);
+    const password = WINDOWS ? await keepPassword(dataDir) : undefined;
+    const connection = await chooseConnection(socketFolder, password);
+    checkPostgres(binaries, (file, args) => commandFor(account, file, args));
+    await initialise(home, { password });
+    await giveTo(account, path.join(folder, "data"));
+    await endLeftover(home, onMessage);
+    const settings = { ...serverSettings(connection), ...options.settings };
+    const keeper = await keepRunning(home, settings, connection, onMessage);
+    return {
+      connection,
+      async close() {
+        await keeper.stop();
+        await lock.release();
+        if (socketFolder !== folder) await rmdir(socketFolder).catch(() => undefined);
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** `DATA_DIR/postgres` without links; a DATA_DIR made here is private. */
+async function makeFolder(dataDir: string): Promise<string> {
+  const wanted = path.resolve(dataDir);
+  try {
+    const made = await mkdir(wanted, { recursive: true });
+    if (made !== undefined && !WINDOWS) await chmod(wanted, 0o700);
+    const folder = path.join(await realpath(wanted), "postgres");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return folder;
+  } catch (error) {
+    throw new Error(`The data folder ${wanted} cannot be used: ${reason(error)}`, { cause: error });
+  }
+}
+
+async function chooseSocketFolder(folder: string, account: ServerAccount): Promise<string> {
+  if (WINDOWS || Buffer.byteLength(folder) <= SOCKET_FOLDER_MAX_BYTES) return folder;
+  const name = `atelier-${createHash("sha256").update(folder).digest("hex").slice(0, 16)}`;
+  for (const parent of [os.tmpdir(), "/tmp"]) {
+    const short = path.join(parent, name);
+    if (Buffer.byteLength(short) <= SOCKET_FOLDER_MAX_BYTES) return shortFolder(account, short);
+  }
+  throw new Error(`The path ${folder} is too long for a socket; choose a shorter DATA_DIR`);
+}
+
+async function holdFolder(socketFolder: string, dataDir: string): Promise<FolderLock> {
+  try {
+    return await lockFolder(socketFolder);
+  } catch (error) {
+    if (error instanceof FolderLockedError) {
+      const who = error.pid === undefined ? "another process" : `process ${error.pid}`;
+      throw new Error(
+        `The data folder ${path.resolve(dataDir)} is in use by ${who}. Stop that one, or start this one with another DATA_DIR.`,
+        { cause: error },
+      );
+    }
+    throw new Error(
+      `The data folder ${path.resolve(dataDir)} cannot be locked (${reason(error)}). It may belong to another user: start as that user.`,
+      { cause: error },
+    );
+  }
+}
+
+/** The password of the loopback port on Windows, made once; Unix sockets are guarded by their folder instead. */
+async function keepPassword(dataDir: string): Promise<string> {
+  const file = path.join(dataDir, "postgres-password");
+  const known = await readFile(file, "utf8").catch(() => "");
+  if (known !== "") return known;
+  const password = randomBytes(24).toString("base64url");
+  const handle = await open(file, "w", 0o600);
+  await handle.writeFile(password);
+  await handle.sync();
+  await handle.close();
+  return password;
+}
+
+async function chooseConnection(
+  socketFolder: string,
+  password: string | undefined,
+): Promise<PostgresConnection> {
+  const common = { database: DATABASE, user: DATABASE, ssl: false };
+  if (password === undefined) return { ...common, host: socketFolder, port: PORT };
+  return { ...common, host: "127.0.0.1", port: await freePort(), password };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : PORT));
+    });
+  });
+}
+
+function serverSettings({ host = "", port = PORT }: PostgresConnection): Record<string, string> {
+  const reach: Record<string, string> = WINDOWS
+    ? { listen_addresses: host }
+    : {
+        listen_addresses: "",
+        unix_socket_directories: `"${host.replaceAll('"', '""')}"`,
+        unix_socket_permissions: "0700",
+        // A statement whose client has gone ends within this time; not known to PostgreSQL on Windows.
+        client_connection_check_interval: "2s",
+      };
+  return {
+    ...reach,
+    port: String(port),
+    max_connections: "60",
+    shared_buffers: "32MB",
+    fsync: "on",
+    timezone: "UTC",
+    log_timezone: "UTC",
+    logging_collector: "off",
+    log_checkpoints: "off",
+    // Errors of statements reach the caller; in this file they would be users' data.
+    log_min_messages: "log",
+    log_min_error_statement: "panic",
+  };
+}
+
+interface Keeper {
+  stop(): Promise<void>;
+}
+
+/** The first start fails loudly; later the server is started again, after ever longer pauses, until it stays. */
+async function keepRunning(
+  home: ServerHome,
+  settings: Readonly<Record<string, string>>,
+  connection: PostgresConnection,
+  onMessage: (message: string) => void,
+): Promise<Keeper> {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let current = await startReady(home, settings, connection, onMessage);
+
+  async function restart(pauseMs: number): Promise<void> {
+    onMessage("PostgreSQL ended unexpectedly; starting it again.");
+    try {
+      await delay(pauseMs, undefined, { ref: false, signal });
+      await endLeftover(home, onMessage);
+      current = await startServer(home, settings);
+    } catch (error) {
+      if (!signal.aborted) onMessage(`PostgreSQL cannot be started: ${reason(error)}`);
+    }
+  }
+  async function watch(): Promise<void> {
+    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, RESTART_MAX_MS)) {
+      const since = Date.now();
+      await current.exited;
+      if (signal.aborted) return;
+      if (Date.now() - since > RESTART_MAX_MS) pauseMs = 100;
+      await restart(pauseMs);
+    }
+  }
+  const watching = watch();
+
+  return {
+    async stop() {
+      stopping.abort();
+      await current.stop();
+      await watching;
+      // A restart that was under way when the stop came.
+      await current.stop();
+    },
+  };
+}
+
+/** Starts the server and waits until its database answers. */
+async function startReady(
+  home: ServerHome,
+  settings: Readonly<Record<string, string>>,
+  connection: PostgresConnection,
+  onMessage: (message: string) => void,
+): Promise<ServerProcess> {
+  const started = Date.now();
+  let server = await startServer(home, settings);
+  let said = false;
+  for (;;) {
+    if (server.child.exitCode !== null || server.child.signalCode !== null) {
+      const log = await tailOf(path.join(home.folder, "server.log"));
+      // Sessions of a killed server finish their statement before they notice.
+      const sessionsLeft =
+        log.includes("pre-existing shared memory block") && Date.now() - started < SLOW_START_MS * 2;
+      if (!sessionsLeft) throw new Error(`The embedded PostgreSQL did not start: ${log}`);
+      server = await startServer(home, settings);
+    }
+    try {
+      await ensureDatabase(connection);
+      return server;
+    } catch (error) {
+      if (Date.now() - started > START_LIMIT_MS) {
+        await server.stop();
+        throw new Error(`The embedded PostgreSQL does not answer: ${reason(error)}`, { cause: error });
+      }
+    }
+    if (!said && Date.now() - started > SLOW_START_MS) {
+      said = true;
+      onMessage("PostgreSQL is recovering from an unclean end; this can take a while.");
+    }
+    await delay(10);
+  }
+}
+
+/** Makes the role and the database of the product; the role is no superuser, so that SQL alone cannot reach the host. */
+async function ensureDatabase(connection: PostgresConnection): Promise<void> {
+  try {
+    await (await connectClient(connection)).end();
+    return;
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    // 3D000: no such database; 28000: no such role.
+    if (code !== "3D000" && code !== "28000" && code !== "28P01") throw error;
+  }
+  const admin = await connectClient({ ...connection, user: "postgres", database: "postgres" });
+  try {
+    const { rowCount } = await admin.query("select 1 from pg_roles where rolname = $1", [DATABASE]);
+    const password =
+      connection.password === undefined ? "" : ` password ${admin.escapeLiteral(connection.password)}`;
+    if (rowCount === 0) await admin.query(`create role ${DATABASE} login${password}`);
+    await admin.query(`create database ${DATABASE} owner ${DATABASE}`);
+  } finally {
+    await admin.end();
+  }
+}
+
+async function tailOf(file: string): Promise<string> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  return text.trim().split("\n").slice(-5).join(" | ").slice(-800);
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

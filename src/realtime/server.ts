@@ -1,0 +1,235 @@
+import { type IncomingMessage, type Server } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { v7 } from "uuid";
+import { WebSocketServer } from "ws";
+import { AppError } from "../errors.js";
+import { addressKey, plainAddress, rateLimited } from "../http/rate-limit.js";
+import type { Principal } from "../http/route.js";
+import type { Clock } from "../platform/clock.js";
+import type { Logger } from "../platform/observability/logger.js";
+import type { RateLimiter, RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
+import type { StreamPosition } from "../platform/event-log/event-log.js";
+import type { Hub } from "./hub.js";
+import { closeAll, keepAlive } from "./keeper.js";
+import type { LiveAccess, LookUpMembership, Membership } from "./live-access.js";
+import type { AuthenticateToken, MessageHandler } from "./messages.js";
+import { Peer } from "./peer.js";
+import type { Presence } from "./presence.js";
+import { MAX_MESSAGE_BYTES } from "./protocol.js";
+import type { Room } from "./room.js";
+import { SocketTransport } from "./socket-transport.js";
+import { TokenBucket } from "./token-bucket.js";
+import { checkOrigin, type EventsRequest, readEventsRequest, refuseUpgrade, upgradeUrl } from "./upgrade.js";
+
+/** Limits of sockets. */
+export interface SocketLimits {
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Upgrades per address and minute. */
+  readonly connects: RateLimitPolicy;
+  /** Sockets of one user on this node. */
+  readonly socketsPerUser: number;
+  /** Upgrades being decided at once; beyond, 503. */
+  readonly pendingUpgrades: number;
+}
+
+/** Sees connections come and go, for metrics. */
+export interface SocketObserver {
+  opened(): void;
+  closed(code: number): void;
+  refused(status: number): void;
+}
+
+/** The sockets of this node. */
+export interface RealtimeServer {
+  /** Serves upgrades that arrive at this HTTP server. */
+  attach(server: Server): void;
+  /** Refuses new sockets and closes those there are with 1012, spread over `spreadMs`; ends when all are gone. */
+  drain(spreadMs: number): Promise<void>;
+}
+
+interface Admitted {
+  readonly principal: Principal & { readonly expiresAt: number };
+  readonly membership: Membership;
+  readonly room: Room;
+}
+
+/** Messages a client may send at once, in seconds of its rate. */
+const BURST_SECONDS = 4;
+
+/** Upgrades: origin → token → limits → access → room, all before the socket is accepted. */
+export function createRealtimeServer(deps: {
+  hub: Hub;
+  messages: MessageHandler;
+  liveAccess: LiveAccess;
+  presence: Presence;
+  authenticateToken: AuthenticateToken;
+  authenticateTicket: AuthenticateToken;
+  lookUp: LookUpMembership;
+  rateLimiter: RateLimiter;
+  limits: SocketLimits;
+  allowedOrigins: readonly string[];
+  /** The client's address as the HTTP side sees it (`TRUST_PROXY`). */
+  addressOf: (request: IncomingMessage) => string;
+  observer: SocketObserver;
+  clock: Clock;
+  logger: Logger;
+}): RealtimeServer {
+  const { hub, limits, logger, observer } = deps;
+  const websockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    clientTracking: false,
+    handleProtocols: (offered) => (offered.has("bearer") ? "bearer" : false),
+  });
+  const perUser = new Map<string, number>();
+  let pending = 0;
+  let draining = false;
+  const stopKeeping = keepAlive(hub, deps.clock);
+
+  async function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    if (draining) throw new AppError("shutting_down", { headers: { "Retry-After": "2" } });
+    const url = upgradeUrl(request);
+    if (url.pathname !== "/") throw new AppError("not_found");
+    checkOrigin(request, deps.allowedOrigins);
+    const wanted = readEventsRequest(request, url);
+    const verdict = await deps.rateLimiter.consume(limits.connects, addressKey(plainAddress(deps.addressOf(request))));
+    if (limits.connects.limit > 0 && !verdict.allowed) throw rateLimited(limits.connects, verdict);
+    const principal = await authenticate(wanted);
+    if ((perUser.get(principal.userId) ?? 0) >= limits.socketsPerUser) {
+      throw new AppError("quota_exceeded", {
+        detail: `An account has at most ${limits.socketsPerUser} open sockets.`,
+        extensions: { limit: limits.socketsPerUser },
+        headers: { "Retry-After": "10" },
+      });
+    }
+    perUser.set(principal.userId, (perUser.get(principal.userId) ?? 0) + 1);
+    try {
+      await admit(request, socket, head, wanted, principal);
+    } catch (error) {
+      forget(principal.userId);
+      throw error;
+    }
+  }
+
+  function authenticate(wanted: EventsRequest): Promise<Principal & { readonly expiresAt: number }> {
+    if (wanted.token !== undefined) return deps.authenticateToken(wanted.token);
+    if (wanted.ticket !== undefined) return deps.authenticateTicket(wanted.ticket);
+    throw new AppError("unauthenticated", { detail: "Give a token or a ticket." });
+  }
+
+  async function admit(
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    wanted: EventsRequest,
+    principal: Admitted["principal"],
+  ): Promise<void> {
+    const opening = deps.liveAccess.opening({ ...principal, projectId: wanted.projectId });
+    try {
+      let membership = await deps.lookUp(wanted.projectId, principal.userId);
+      const room = membership ? await hub.room(wanted.projectId) : undefined;
+      if (opening.stale) {
+        if (wanted.token !== undefined) await deps.authenticateToken(wanted.token);
+        opening.stale = false;
+        membership = await deps.lookUp(wanted.projectId, principal.userId);
+        if (opening.stale) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
+      }
+      if (!membership || !room) throw new AppError("not_found");
+      const present = await deps.presence.list(wanted.projectId).catch(() => []);
+      if (opening.stale) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
+      if (socket.destroyed) {
+        forget(principal.userId);
+        return;
+      }
+      accept(request, socket, head, wanted.since, { principal, membership, room }, present.slice(0, 100));
+    } finally {
+      deps.liveAccess.opened(opening);
+    }
+  }
+
+  /** Synchronous from here on, so that no change of access and no event falls between the check and the room. */
+  function accept(
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    since: StreamPosition | undefined,
+    admitted: Admitted,
+    presence: readonly unknown[],
+  ): void {
+    const { principal, membership, room } = admitted;
+    websockets.handleUpgrade(request, socket, head, (websocket) => {
+      socket.setNoDelay(true);
+      const now = performance.now();
+      const identity = { ...principal, connectionId: v7(), projectId: room.projectId, name: membership.name };
+      const peer = new Peer(identity, membership.role, new SocketTransport(websocket, socket), {
+        messages: new TokenBucket(limits.messagesPerSecond, limits.messagesPerSecond * BURST_SECONDS, now),
+        bytes: new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond * BURST_SECONDS, MAX_MESSAGE_BYTES), now),
+        refusals: new TokenBucket(10, 200, now),
+      });
+      websocket.on("message", (data, isBinary) => deps.messages.handle(peer, data as Buffer, isBinary));
+      websocket.on("pong", () => {
+        peer.heardAt = performance.now();
+      });
+      websocket.on("error", (error) => logger.debug("socket error", { sessionId: peer.connectionId, error }));
+      websocket.on("close", (code) => gone(peer, room, code));
+      const position = room.join(peer);
+      peer.send(
+        JSON.stringify({ type: "connected", sessionId: peer.connectionId, projectId: room.projectId, role: peer.role, ...position, presence }),
+      );
+      observer.opened();
+      deps.presence.entered(peer);
+      if (since) void room.resume(peer, since, true);
+    });
+  }
+
+  function gone(peer: Peer, room: Room, code: number): void {
+    peer.feeding = "closed";
+    room.leave(peer);
+    hub.release(room);
+    forget(peer.userId);
+    observer.closed(code);
+    deps.presence.left(peer, code);
+  }
+
+  function forget(userId: string): void {
+    const count = (perUser.get(userId) ?? 1) - 1;
+    if (count > 0) perUser.set(userId, count);
+    else perUser.delete(userId);
+  }
+
+  function onUpgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
+    const socket = duplex as Socket;
+    const ignore = () => socket.destroy();
+    socket.on("error", ignore);
+    if (pending >= limits.pendingUpgrades) {
+      refuseUpgrade(socket, request, new AppError("overloaded", { headers: { "Retry-After": "1" } }));
+      observer.refused(503);
+      return;
+    }
+    pending += 1;
+    upgrade(request, socket, head)
+      .catch((error: unknown) => {
+        const refused = refuseUpgrade(socket, request, error);
+        observer.refused(refused.status);
+        if (refused.status >= 500) logger.warn("socket refused", { code: refused.code, error: refused.cause });
+      })
+      .finally(() => {
+        pending -= 1;
+        socket.off("error", ignore);
+      });
+  }
+
+  return {
+    attach(server) {
+      server.on("upgrade", onUpgrade);
+    },
+    async drain(spreadMs) {
+      draining = true;
+      stopKeeping();
+      await closeAll(hub, spreadMs);
+    },
+  };
+}

@@ -1,0 +1,245 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { accessSync, constants } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import {
+  createRedis,
+  type RedisConnections,
+  type RedisOptionsInput,
+} from "../../src/platform/redis/redis.js";
+
+/** A private Redis server of one test file, on a free port of the loopback. */
+export interface TestRedis {
+  readonly port: number;
+  readonly url: string;
+  /** Ends the server; with SIGKILL it gets no chance to say goodbye. */
+  stop(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** Starts it again on the same port with the same folder (empty unless `persistent`). */
+  restart(): Promise<void>;
+  /** Stops answering without closing a connection, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
+  /** Stops it and removes its folder. */
+  close(): Promise<void>;
+}
+
+/** How a private server runs. */
+export interface TestRedisOptions {
+  /** Keeps every write over a restart (append-only file, fsync always). */
+  readonly persistent?: boolean;
+  /** One node that owns all slots: multi-key commands are refused when their keys are on different slots. */
+  readonly cluster?: boolean;
+  /** Follows the server on this port of the loopback. */
+  readonly replicaOf?: number;
+}
+
+/** Why no private server can be started here, or undefined when one can. */
+export function missingRedisServer(): string | undefined {
+  return findOnPath("redis-server") ? undefined : "no redis-server on PATH";
+}
+
+/** Starts a private Redis server; needs `redis-server` on PATH (see `missingRedisServer`). */
+export async function startTestRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
+  const binary = findOnPath("redis-server");
+  if (!binary) throw new Error("no redis-server on PATH");
+  const dir = await mkdtemp(join(tmpdir(), "atelier-redis-"));
+  const port = await freePort();
+  const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""];
+  args.push("--appendonly", options.persistent ? "yes" : "no", "--appendfsync", "always");
+  if (options.cluster) {
+    args.push("--cluster-enabled", "yes", "--cluster-port", String(await freePort()));
+    args.push("--cluster-announce-ip", "127.0.0.1");
+  }
+  if (options.replicaOf) args.push("--replicaof", `127.0.0.1 ${options.replicaOf}`);
+  return supervise(binary, args, dir, port, async () => {
+    if (!options.cluster) return;
+    await ask(port, "CLUSTER ADDSLOTSRANGE 0 16383");
+    while (!(await ask(port, "CLUSTER INFO")).includes("cluster_state:ok")) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  });
+}
+
+/** Starts a Sentinel that watches the server on `masterPort` under the name `master`. */
+export async function startTestSentinel(masterPort: number): Promise<TestRedis> {
+  const binary = findOnPath("redis-server");
+  if (!binary) throw new Error("no redis-server on PATH");
+  const dir = await mkdtemp(join(tmpdir(), "atelier-sentinel-"));
+  const port = await freePort();
+  const config = join(dir, "sentinel.conf");
+  const lines = ["bind 127.0.0.1", `port ${port}`, `sentinel monitor master 127.0.0.1 ${masterPort} 1`];
+  await writeFile(config, lines.join("\n"));
+  return supervise(binary, [config, "--sentinel"], dir, port, async () => undefined);
+}
+
+async function supervise(
+  binary: string,
+  args: readonly string[],
+  dir: string,
+  port: number,
+  prepare: () => Promise<void>,
+): Promise<TestRedis> {
+  let child: ChildProcess | undefined;
+  const killAtExit = (): void => void child?.kill("SIGKILL");
+  process.on("exit", killAtExit);
+
+  async function start(): Promise<void> {
+    child = await launch(binary, args);
+    await prepare();
+  }
+  async function stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
+    const running = child;
+    child = undefined;
+    if (!running || running.exitCode !== null) return;
+    const ended = new Promise((resolve) => running.once("exit", resolve));
+    running.kill("SIGCONT");
+    running.kill(signal);
+    await ended;
+  }
+
+  await start();
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    stop,
+    async restart() {
+      await stop();
+      await start();
+    },
+    freeze: () => void child?.kill("SIGSTOP"),
+    thaw: () => void child?.kill("SIGCONT"),
+    async close() {
+      await stop();
+      process.off("exit", killAtExit);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A Redis that a contract suite runs on: how to connect to it, and how to empty it. */
+export interface RedisTarget {
+  /** Connections of one more node; closed by `close`. */
+  connect(overrides?: Partial<RedisOptionsInput>): RedisConnections;
+  /** Loses everything that was written through `connect`. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One kind of Redis; `missing` says why it cannot be reached here. */
+export interface RedisKind {
+  readonly name: string;
+  readonly missing: string | undefined;
+  open(): Promise<RedisTarget>;
+}
+
+/**
+ * The kinds of Redis that contract suites loop over: the server of `REDIS_TEST_URL` or else a private one, and a
+ * private Cluster of one node.
+ */
+export function redisKinds(): readonly RedisKind[] {
+  const url = process.env.REDIS_TEST_URL;
+  const missing = missingRedisServer();
+  return [
+    {
+      name: "redis",
+      missing: url || !missing ? undefined : `REDIS_TEST_URL is not set and there is ${missing}`,
+      open: () => (url ? target({ url }) : privateTarget({}, (port) => ({ host: "127.0.0.1", port }))),
+    },
+    {
+      name: "redis cluster",
+      missing: missing && `there is ${missing}`,
+      open: () => privateTarget({ cluster: true }, (port) => ({ cluster: { nodes: [`127.0.0.1:${port}`] } })),
+    },
+  ];
+}
+
+async function privateTarget(
+  options: TestRedisOptions,
+  place: (port: number) => Partial<RedisOptionsInput>,
+): Promise<RedisTarget> {
+  const server = await startTestRedis(options);
+  const inner = await target(place(server.port));
+  return {
+    ...inner,
+    async close() {
+      await inner.close();
+      await server.close();
+    },
+  };
+}
+
+async function target(place: Partial<RedisOptionsInput>): Promise<RedisTarget> {
+  // A prefix of its own, so that runs on a shared server neither meet nor delete anything of others.
+  const keyPrefix = `atelier-test-${randomBytes(6).toString("hex")}:`;
+  const opened: RedisConnections[] = [];
+  function open(overrides: Partial<RedisOptionsInput> = {}): RedisConnections {
+    const redis = createRedis({ keyPrefix, onError: () => undefined, ...place, ...overrides });
+    opened.push(redis);
+    return redis;
+  }
+  async function flush(): Promise<void> {
+    const redis = open();
+    const keys = await redis.commands.run((client) => client.keys(`${keyPrefix}*`));
+    await redis.commands.run((client) => Promise.all(keys.map((key) => client.unlink(key))));
+  }
+  return {
+    connect: open,
+    flush,
+    async close() {
+      await flush();
+      await Promise.all(opened.map((redis) => redis.close()));
+    },
+  };
+}
+
+function launch(binary: string, args: readonly string[]): Promise<ChildProcess> {
+  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((resolve, reject) => {
+    let log = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      log += text;
+      if (/Ready to accept connections|\+monitor master/.test(log)) resolve(child);
+    });
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}:\n${log}`)));
+  });
+}
+
+/** Sends one inline command to a server on the loopback and gives back the first bytes of the reply. */
+export function ask(port: number, command: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(`${command}\r\n`));
+    socket.once("data", (reply) => {
+      socket.destroy();
+      resolve(reply.toString());
+    });
+    socket.once("error", reject);
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function findOnPath(name: string): string | undefined {
+  for (const dir of (process.env.PATH ?? "").split(delimiter)) {
+    const file = join(dir, name);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined;
+}
