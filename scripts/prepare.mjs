@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +25,12 @@ export function install() {
     return;
   }
   console.log("Installing packages (once) …");
-  run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  run(process.platform === "win32" ? "npm.cmd" : "npm", [
+    "ci",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+  ]);
   writeFileSync(stamp, lock);
 }
 
@@ -24,11 +38,19 @@ export function install() {
 export function build({ force = false } = {}) {
   const dist = path.join(ROOT, "dist");
   const stamp = path.join(dist, ".built");
-  const sources = [path.join(ROOT, "src"), path.join(ROOT, "tsconfig.json"), path.join(ROOT, "tsconfig.build.json")];
+  const sources = [
+    path.join(ROOT, "src"),
+    path.join(ROOT, "tsconfig.json"),
+    path.join(ROOT, "tsconfig.build.json"),
+  ];
   if (!force && existsSync(stamp) && newest(sources) <= statSync(stamp).mtimeMs) return;
   console.log("Building …");
   rmSync(dist, { recursive: true, force: true });
-  run(process.execPath, [path.join(ROOT, "node_modules/typescript/bin/tsc"), "-p", path.join(ROOT, "tsconfig.build.json")]);
+  run(process.execPath, [
+    path.join(ROOT, "node_modules/typescript/bin/tsc"),
+    "-p",
+    path.join(ROOT, "tsconfig.build.json"),
+  ]);
   copyAssets(path.join(ROOT, "src"), dist);
   writeFileSync(stamp, "");
 }
@@ -58,12 +80,17 @@ function newest(paths) {
   for (const each of paths) {
     const stat = statSync(each);
     time = Math.max(time, stat.mtimeMs);
-    if (stat.isDirectory()) time = Math.max(time, newest(readdirSync(each).map((name) => path.join(each, name))));
+    if (stat.isDirectory())
+      time = Math.max(time, newest(readdirSync(each).map((name) => path.join(each, name))));
   }
   return time;
 }
 
 function run(command, args) {
-  const result = spawnSync(command, args, { cwd: ROOT, stdio: "inherit", shell: process.platform === "win32" });
+  const result = spawnSync(command, args, {
+    cwd: ROOT,
+    stdio: "inherit",
+    shell: process.platform === "win32",
+  });
   if (result.status !== 0) process.exit(result.status ?? 1);
 }

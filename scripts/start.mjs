@@ -1,7 +1,8 @@
 // npm start: installs and builds what is missing, then runs the service in this process.
-import { build, install, ROOT } from "./prepare.mjs";
+
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { build, install, ROOT } from "./prepare.mjs";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {

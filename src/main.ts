@@ -24,7 +24,11 @@ export async function main(command: string | undefined): Promise<number | undefi
     await serve(env);
     return undefined;
   } catch (error) {
-    say(error instanceof ConfigError || isExpected(error) ? error.message : String(error instanceof Error ? error.stack : error));
+    say(
+      error instanceof ConfigError || isExpected(error)
+        ? error.message
+        : String(error instanceof Error ? error.stack : error),
+    );
     return 1;
   }
 }
@@ -66,7 +70,8 @@ function say(text: string): void {
 }
 
 const entry = process.argv[1];
-const startedHere = entry !== undefined && (import.meta.url === pathToFileURL(entry).href || /start\.mjs$/.test(entry));
+const startedHere =
+  entry !== undefined && (import.meta.url === pathToFileURL(entry).href || /start\.mjs$/.test(entry));
 if (startedHere) {
   const code = await main(process.argv[2]);
   if (code !== undefined) process.exit(code);

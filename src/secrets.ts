@@ -36,7 +36,10 @@ function keep(folder: string): z.output<typeof stored> {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
   if (text !== undefined) return stored.parse(JSON.parse(text));
-  const made = { JWT_SECRET: randomBytes(48).toString("base64url"), JWT_REFRESH_SECRET: randomBytes(48).toString("base64url") };
+  const made = {
+    JWT_SECRET: randomBytes(48).toString("base64url"),
+    JWT_REFRESH_SECRET: randomBytes(48).toString("base64url"),
+  };
   mkdirSync(folder, { recursive: true });
   const temporary = `${file}.${process.pid}`;
   writeFileSync(temporary, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flush: true });

@@ -1,7 +1,10 @@
 import path from "node:path";
 import type { ActivityStore } from "./activity/store/activity-store.js";
 import { createMongoActivityStore, createMongoPresenceSessionStore } from "./activity/store/mongo.js";
-import { createPostgresActivityStore, createPostgresPresenceSessionStore } from "./activity/store/postgres.js";
+import {
+  createPostgresActivityStore,
+  createPostgresPresenceSessionStore,
+} from "./activity/store/postgres.js";
 import type { PresenceSessionStore } from "./activity/store/presence-session-store.js";
 import type { Config } from "./config.js";
 import type { Lifecycle } from "./lifecycle.js";
@@ -62,7 +65,8 @@ export interface StoreDeps {
  */
 export async function openStores(deps: StoreDeps): Promise<Stores> {
   const { config, logger, lifecycle } = deps;
-  const onError = (part: string) => (error: unknown) => logger.warn("a store reported an error", { store: part, error });
+  const onError = (part: string) => (error: unknown) =>
+    logger.warn("a store reported an error", { store: part, error });
   const connection = await databaseConnection(deps);
   await migrateWhenReachable(connection, deps);
   const database = createPostgresDatabase({
@@ -73,14 +77,18 @@ export async function openStores(deps: StoreDeps): Promise<Stores> {
     onError: onError("database"),
   });
   lifecycle.add("database", () => database.close());
-  const redis = config.embedded.redis ? undefined : createRedis({ ...redisOptions(config), onError: onError("redis") });
+  const redis = config.embedded.redis
+    ? undefined
+    : createRedis({ ...redisOptions(config), onError: onError("redis") });
   if (redis) lifecycle.add("redis", () => redis.close());
   const jobQueue = createBullmqJobQueue({
     backend: redis ? { kind: "redis", redis } : { kind: "postgres", connection },
     onError: onError("job queue"),
   });
   lifecycle.add("job queue", () => jobQueue.close());
-  const mongo = config.MONGODB_URI ? connectMongo({ uri: config.MONGODB_URI, onError: onError("mongodb") }) : undefined;
+  const mongo = config.MONGODB_URI
+    ? connectMongo({ uri: config.MONGODB_URI, onError: onError("mongodb") })
+    : undefined;
   if (mongo) lifecycle.add("mongodb", () => mongo.close());
   return {
     database,
@@ -96,7 +104,12 @@ export async function openStores(deps: StoreDeps): Promise<Stores> {
   };
 }
 
-async function databaseConnection({ config, lifecycle, announce, logger }: StoreDeps): Promise<PostgresConnection> {
+async function databaseConnection({
+  config,
+  lifecycle,
+  announce,
+  logger,
+}: StoreDeps): Promise<PostgresConnection> {
   if (!config.embedded.database) return givenDatabase(config);
   const embedded = await startEmbeddedPostgres({
     dataDir: path.resolve(config.DATA_DIR),
@@ -123,15 +136,25 @@ export function givenDatabase(config: Config): PostgresConnection {
 }
 
 /** Waits for a database that is not there yet: its schema must be known before anything is served. */
-async function migrateWhenReachable(connection: PostgresConnection, { logger, announce }: StoreDeps): Promise<void> {
+async function migrateWhenReachable(
+  connection: PostgresConnection,
+  { logger, announce }: StoreDeps,
+): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
-      const applied = await migrate(connection, { onApplied: (name) => logger.info("migration applied", { name }) });
-      if (applied.length > 0) announce(`Database schema is up to date (${applied.length} migrations applied).`);
+      const applied = await migrate(connection, {
+        onApplied: (name) => logger.info("migration applied", { name }),
+      });
+      if (applied.length > 0)
+        announce(`Database schema is up to date (${applied.length} migrations applied).`);
       return;
     } catch (error) {
       const { code } = error as { code?: string };
-      if (code !== "dependency_unavailable" && !/^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|57P03|08)/.test(code ?? "")) throw error;
+      if (
+        code !== "dependency_unavailable" &&
+        !/^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|57P03|08)/.test(code ?? "")
+      )
+        throw error;
       if (attempt === 0) announce("Waiting for the database …");
       logger.warn("waiting for the database", { attempt, error });
       await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -139,9 +162,16 @@ async function migrateWhenReachable(connection: PostgresConnection, { logger, an
   }
 }
 
-function activityStores({ config }: StoreDeps, database: Database, mongo: Mongo | undefined): Pick<Stores, "activity" | "sessions"> {
+function activityStores(
+  { config }: StoreDeps,
+  database: Database,
+  mongo: Mongo | undefined,
+): Pick<Stores, "activity" | "sessions"> {
   if (!mongo) {
-    return { activity: createPostgresActivityStore(database), sessions: createPostgresPresenceSessionStore(database) };
+    return {
+      activity: createPostgresActivityStore(database),
+      sessions: createPostgresPresenceSessionStore(database),
+    };
   }
   return {
     activity: createMongoActivityStore(mongo, { retentionDays: config.ACTIVITY_RETENTION_DAYS }),
@@ -174,9 +204,14 @@ function sharedMemory(
 }
 
 function redisOptions(config: Config): Omit<Parameters<typeof createRedis>[0], "onError"> {
-  const account = { username: config.REDIS_USERNAME, password: config.REDIS_PASSWORD, tls: config.REDIS_TLS || undefined };
+  const account = {
+    username: config.REDIS_USERNAME,
+    password: config.REDIS_PASSWORD,
+    tls: config.REDIS_TLS || undefined,
+  };
   if (config.REDIS_URL) return { url: config.REDIS_URL };
-  if (config.REDIS_CLUSTER_NODES.length > 0) return { ...account, cluster: { nodes: config.REDIS_CLUSTER_NODES } };
+  if (config.REDIS_CLUSTER_NODES.length > 0)
+    return { ...account, cluster: { nodes: config.REDIS_CLUSTER_NODES } };
   if (config.REDIS_SENTINELS.length > 0) {
     return { ...account, sentinels: { nodes: config.REDIS_SENTINELS, master: config.REDIS_SENTINEL_MASTER } };
   }

@@ -26,6 +26,7 @@ export const EVENTS = {
   job_retrying: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number(), code: z.string() }),
   job_completed: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number(), status: z.string() }),
   job_failed: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number(), code: z.string() }),
+  job_retried: z.strictObject({ jobId: id, jobType: z.string() }),
   job_cancelled: z.strictObject({ jobId: id, jobType: z.string() }),
 } as const;
 

@@ -13,7 +13,10 @@ export function createBroadcaster(hub: Hub): EventConsumer {
         if (event.projectId === null) continue;
         const { id, type, projectId, userId, payload } = event;
         const timestamp = new Date(event.createdAt).toISOString();
-        await hub.publish({ sessionId: null, type, projectId, userId, payload, timestamp, id }, `event:${id}`);
+        await hub.publish(
+          { sessionId: null, type, projectId, userId, payload, timestamp, id },
+          `event:${id}`,
+        );
       }
     },
   };

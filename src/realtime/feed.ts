@@ -1,4 +1,9 @@
-import { decodeEntry, type EventLog, type StreamEntry, type StreamPosition } from "../platform/event-log/event-log.js";
+import {
+  decodeEntry,
+  type EventLog,
+  type StreamEntry,
+  type StreamPosition,
+} from "../platform/event-log/event-log.js";
 import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
 
 /** What a feed tells its owner. */

@@ -45,7 +45,10 @@ export function createHub(deps: {
 }): Hub {
   const { log, pubsub, nodeId } = deps;
   const open = new Map<string, Promise<Room>>();
-  const ready = new Map<string, { room: Room; unsubscribe: Unsubscribe; linger: NodeJS.Timeout | undefined }>();
+  const ready = new Map<
+    string,
+    { room: Room; unsubscribe: Unsubscribe; linger: NodeJS.Timeout | undefined }
+  >();
   const outgoing = new Map<string, Map<string, string>>();
   let outgoingTimer: NodeJS.Timeout | undefined;
   const channel = (projectId: string) => `ephemeral:{${projectId}}`;
@@ -157,7 +160,12 @@ export function createHub(deps: {
 /** An event of the server itself. */
 export function serverEvent(
   clock: Clock,
-  event: { readonly type: string; readonly projectId: string; readonly userId: string | null; readonly payload: unknown },
+  event: {
+    readonly type: string;
+    readonly projectId: string;
+    readonly userId: string | null;
+    readonly payload: unknown;
+  },
 ): EventBody {
   return { ...event, sessionId: null, timestamp: new Date(clock.now()).toISOString(), id: v7() };
 }

@@ -57,7 +57,7 @@ export async function closeAll(hub: Hub, spreadMs: number): Promise<void> {
       peer.send(JSON.stringify({ type: "server.restarting", reconnectAfterMs }));
       await new Promise((resolve) => setTimeout(resolve, Math.random() * spreadMs));
       peer.transport.pause();
-      const late = new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
+      const late = new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref());
       await Promise.race([Promise.allSettled(peer.inFlight), late]);
       // Acks of what was just settled leave with the room's next flush.
       await new Promise((resolve) => setImmediate(resolve));
@@ -66,5 +66,6 @@ export async function closeAll(hub: Hub, spreadMs: number): Promise<void> {
     }),
   );
   const deadline = performance.now() + DRAIN_MS;
-  while (performance.now() < deadline && [...hub.peers()].length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (performance.now() < deadline && [...hub.peers()].length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 20));
 }

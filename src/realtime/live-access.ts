@@ -44,7 +44,10 @@ export function createLiveAccess(deps: {
   const { hub, lookUp, messages } = deps;
   const openings = new Set<Opening>();
 
-  function concerns(entry: AuthzEntry, who: { userId: string; projectId: string; sessionId: string }): boolean {
+  function concerns(
+    entry: AuthzEntry,
+    who: { userId: string; projectId: string; sessionId: string },
+  ): boolean {
     switch (entry.kind) {
       case "session":
         return who.sessionId === entry.subject;
@@ -62,7 +65,10 @@ export function createLiveAccess(deps: {
     for (const entry of entries) {
       for (const opening of openings) if (concerns(entry, opening)) opening.stale = true;
       for (const peer of hub.peers()) {
-        if (!concerns(entry, { userId: peer.userId, projectId: peer.projectId, sessionId: peer.authSessionId })) continue;
+        if (
+          !concerns(entry, { userId: peer.userId, projectId: peer.projectId, sessionId: peer.authSessionId })
+        )
+          continue;
         touched.push(...peer.inFlight);
         if (entry.kind === "membership") touched.push(review(peer, entry.reason));
         else end(peer, entry);

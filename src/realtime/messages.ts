@@ -42,7 +42,8 @@ export function createMessageHandler(deps: {
     let messageId: string | null = null;
     try {
       const value = parseJsonText(data.toString("utf8")) as Record<string, unknown> | null;
-      if (typeof value === "object" && value !== null && typeof value.id === "string") messageId = value.id.slice(0, 64);
+      if (typeof value === "object" && value !== null && typeof value.id === "string")
+        messageId = value.id.slice(0, 64);
       const message = parseMessage(value);
       if (message.type === "ping") peer.send(JSON.stringify({ type: "pong", id: messageId }));
       else if ("since" in message) resume(peer, message);
@@ -63,17 +64,26 @@ export function createMessageHandler(deps: {
         ...(retryAfter ? { retryAfterMs: Number(retryAfter) * 1_000 } : {}),
       }),
     );
-    if (!peer.budget.refusals.take(1, performance.now())) peer.close(known.code === "rate_limited" ? "rateLimited" : "badMessage");
+    if (!peer.budget.refusals.take(1, performance.now()))
+      peer.close(known.code === "rate_limited" ? "rateLimited" : "badMessage");
   }
 
   /** Rights are only as good as the node's view of them: without a recent look at the log nothing is written. */
   function requireFresh(): void {
     if (deps.authzWatch.fresh()) return;
-    throw new AppError("dependency_unavailable", { detail: "Access cannot be checked right now.", headers: { "Retry-After": "1" } });
+    throw new AppError("dependency_unavailable", {
+      detail: "Access cannot be checked right now.",
+      headers: { "Retry-After": "1" },
+    });
   }
 
-  function sendHistory(peer: Peer, message: ClientMessage & { payload?: unknown }, messageId: string | null): void {
-    if (!can(peer.role, "event.send")) throw new AppError("forbidden", { detail: "Viewers do not send events." });
+  function sendHistory(
+    peer: Peer,
+    message: ClientMessage & { payload?: unknown },
+    messageId: string | null,
+  ): void {
+    if (!can(peer.role, "event.send"))
+      throw new AppError("forbidden", { detail: "Viewers do not send events." });
     requireFresh();
     const started = performance.now();
     const event: EventBody = { ...stamp(peer, message), id: v7() };
@@ -126,7 +136,13 @@ export function createMessageHandler(deps: {
     peer.expiresAt = principal.expiresAt;
     peer.generation = principal.generation;
     peer.warnedExpiry = false;
-    peer.send(JSON.stringify({ type: "auth.refreshed", id: messageId, expiresAt: new Date(principal.expiresAt).toISOString() }));
+    peer.send(
+      JSON.stringify({
+        type: "auth.refreshed",
+        id: messageId,
+        expiresAt: new Date(principal.expiresAt).toISOString(),
+      }),
+    );
   }
 
   return {
@@ -139,7 +155,10 @@ export function createMessageHandler(deps: {
         return;
       }
       if (!peer.budget.messages.take(1, now) || !peer.budget.bytes.take(data.length, now)) {
-        const error = new AppError("rate_limited", { detail: "Too many messages.", headers: { "Retry-After": "1" } });
+        const error = new AppError("rate_limited", {
+          detail: "Too many messages.",
+          headers: { "Retry-After": "1" },
+        });
         refuse(peer, idOf(data), error);
         return;
       }

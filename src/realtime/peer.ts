@@ -1,8 +1,8 @@
 import type { Principal } from "../http/route.js";
 import type { Role } from "../projects/access.js";
 import { textFrame } from "./frame.js";
+import { CLOSE, type CloseName } from "./protocol.js";
 import type { TokenBucket } from "./token-bucket.js";
-import { type CloseName, CLOSE } from "./protocol.js";
 
 /** The bytes' way to one client; a WebSocket in the server, anything in a test. */
 export interface Transport {

@@ -65,7 +65,12 @@ export function createPresence(deps: {
     );
   }
 
-  async function announce(type: "user_joined" | "user_left", projectId: string, userId: string, name: string): Promise<void> {
+  async function announce(
+    type: "user_joined" | "user_left",
+    projectId: string,
+    userId: string,
+    name: string,
+  ): Promise<void> {
     const event = serverEvent(clock, { type, projectId, userId, payload: name === "" ? {} : { name } });
     await hub.publish(event, `presence:${event.id}`);
     lists.delete(projectId);
@@ -123,7 +128,15 @@ export function createPresence(deps: {
       const { connectionId, projectId, userId, name } = peer;
       const entry = { sessionId: connectionId, projectId, userId, name, nodeId, connectedAt: now };
       connected.set(connectionId, entry);
-      opened.push({ id: connectionId, projectId, userId, nodeId, connectedAt: now, disconnectedAt: null, closeCode: null });
+      opened.push({
+        id: connectionId,
+        projectId,
+        userId,
+        nodeId,
+        connectedAt: now,
+        disconnectedAt: null,
+        closeCode: null,
+      });
       soft(
         registry.enter(projectId, entry, TTL_MS).then(async ({ joined }) => {
           lists.delete(projectId);
@@ -150,7 +163,9 @@ export function createPresence(deps: {
     },
     async close() {
       for (const timer of timers) clearInterval(timer);
-      await Promise.allSettled([...connected.values()].map((entry) => registry.leave(entry.projectId, entry.sessionId, graceMs)));
+      await Promise.allSettled(
+        [...connected.values()].map((entry) => registry.leave(entry.projectId, entry.sessionId, graceMs)),
+      );
       await storing;
       await store().catch(() => undefined);
     },

@@ -22,15 +22,27 @@ export const MAX_MESSAGE_BYTES = 64 * 1024;
 
 const payload = z.record(z.string(), z.unknown()).meta({ description: "Any JSON object." });
 const id = z.string().min(1).max(64).meta({
-  description: "Idempotency key: a resend within the window is answered with the first one's seq and delivered once.",
+  description:
+    "Idempotency key: a resend within the window is answered with the first one's seq and delivered once.",
 });
-const historyType = z.union([z.enum(["file_changed", "activity_update", "chat_message"]), z.string().regex(/^custom\.[\w.-]{1,56}$/)]);
+const historyType = z.union([
+  z.enum(["file_changed", "activity_update", "chat_message"]),
+  z.string().regex(/^custom\.[\w.-]{1,56}$/),
+]);
 const ephemeralType = z.enum(["cursor_moved", "selection_changed"]);
 
 /** An event that gets a seq and can be resumed; needs the role Collaborator or Owner. */
-export const historyEvent = z.strictObject({ type: historyType, payload: payload.default({}), id: id.optional() });
+export const historyEvent = z.strictObject({
+  type: historyType,
+  payload: payload.default({}),
+  id: id.optional(),
+});
 /** A latest-wins event without a seq; every role may send it. */
-export const ephemeralEvent = z.strictObject({ type: ephemeralType, payload: payload.default({}), id: id.optional() });
+export const ephemeralEvent = z.strictObject({
+  type: ephemeralType,
+  payload: payload.default({}),
+  id: id.optional(),
+});
 /** Asks for everything after a position, in order. */
 export const resumeRequest = z.strictObject({
   type: z.literal("resume"),
@@ -39,7 +51,11 @@ export const resumeRequest = z.strictObject({
   id: id.optional(),
 });
 /** Puts a fresh access token in place of the one the socket was opened with; same user and session. */
-export const authRefresh = z.strictObject({ type: z.literal("auth.refresh"), token: z.string().min(1).max(4_096), id: id.optional() });
+export const authRefresh = z.strictObject({
+  type: z.literal("auth.refresh"),
+  token: z.string().min(1).max(4_096),
+  id: id.optional(),
+});
 /** A client's own liveness check, answered with `pong`. */
 export const pingRequest = z.strictObject({ type: z.literal("ping"), id: id.optional() });
 
@@ -52,7 +68,8 @@ export type ClientMessage = z.output<typeof clientMessage>;
 /** Types that are `ephemeralEvent`s. */
 export const EPHEMERAL_TYPES: ReadonlySet<string> = new Set(ephemeralType.options);
 const CONTROL_TYPES: ReadonlySet<string> = new Set(["resume", "auth.refresh", "ping"]);
-const SERVER_TYPES = /^(user_|member_|role_|project_|workspace_|file_|invitation_|job_|access\.|server\.|auth\.|connected$|ack$|nack$|resync$|resumed$|pong$)/;
+const SERVER_TYPES =
+  /^(user_|member_|role_|project_|workspace_|file_|invitation_|job_|access\.|server\.|auth\.|connected$|ack$|nack$|resync$|resumed$|pong$)/;
 
 /** The schema for a message of this type, so that its faults name its own members; undefined for types nobody may send. */
 export function schemaFor(type: unknown): z.ZodType<ClientMessage> | undefined {
@@ -71,7 +88,11 @@ export function isServerType(type: unknown): boolean {
 
 const position = { seq: z.number().int().nonnegative(), epoch: z.string() };
 const timestamp = z.iso.datetime();
-const presentUser = z.strictObject({ userId: z.uuid(), name: z.string(), connections: z.number().int().positive() });
+const presentUser = z.strictObject({
+  userId: z.uuid(),
+  name: z.string(),
+  connections: z.number().int().positive(),
+});
 const role = z.enum(["owner", "collaborator", "viewer"]);
 
 /** Frames the server sends, for the protocol page and the tests. */
@@ -108,7 +129,9 @@ export const serverMessages = {
     id: z.string().nullable(),
     code: z.string().meta({ description: "A code of the error catalogue." }),
     detail: z.string(),
-    errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })).optional(),
+    errors: z
+      .array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() }))
+      .optional(),
     retryAfterMs: z.number().optional(),
   }),
   resumed: z.strictObject({ type: z.literal("resumed"), ...position }),
@@ -119,7 +142,11 @@ export const serverMessages = {
   }),
   pong: z.strictObject({ type: z.literal("pong"), id: z.string().nullable() }),
   "auth.expiring": z.strictObject({ type: z.literal("auth.expiring"), expiresAt: timestamp }),
-  "auth.refreshed": z.strictObject({ type: z.literal("auth.refreshed"), id: z.string().nullable(), expiresAt: timestamp }),
+  "auth.refreshed": z.strictObject({
+    type: z.literal("auth.refreshed"),
+    id: z.string().nullable(),
+    expiresAt: timestamp,
+  }),
   "access.changed": z.strictObject({ type: z.literal("access.changed"), role }),
   "access.revoked": z.strictObject({ type: z.literal("access.revoked"), reason: z.string() }),
   "server.restarting": z.strictObject({ type: z.literal("server.restarting"), reconnectAfterMs: z.number() }),

@@ -64,7 +64,11 @@ export async function replayTo(
   }
 }
 
-function* parts(peer: Peer, entries: readonly StreamEntry[], sliceBytes: number): Generator<{ frames: Buffer; last: number }> {
+function* parts(
+  peer: Peer,
+  entries: readonly StreamEntry[],
+  sliceBytes: number,
+): Generator<{ frames: Buffer; last: number }> {
   let frames: Buffer[] = [];
   let bytes = 0;
   let last = 0;

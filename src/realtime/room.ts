@@ -209,7 +209,8 @@ export class Room {
     const batch = this.#batch;
     this.#batch = [];
     this.#flushed = this.#batchFrom;
-    const shared = batch.length === 1 ? (batch[0] as Framed).frame : Buffer.concat(batch.map((framed) => framed.frame));
+    const shared =
+      batch.length === 1 ? (batch[0] as Framed).frame : Buffer.concat(batch.map((framed) => framed.frame));
     for (const { sender } of batch) if (sender) sender.custom = true;
     for (const peer of this.#ackWaiters) peer.custom = true;
     let count = 0;
@@ -281,7 +282,9 @@ export class Room {
         continue;
       }
       const frames = senders.has(peer.connectionId)
-        ? Buffer.concat(waiting.filter(({ sender }) => sender !== peer.connectionId).map(({ frame }) => frame))
+        ? Buffer.concat(
+            waiting.filter(({ sender }) => sender !== peer.connectionId).map(({ frame }) => frame),
+          )
         : shared;
       if (frames.length === 0) continue;
       peer.transport.write(frames);

@@ -7,9 +7,9 @@ import { AppError } from "../errors.js";
 import { addressKey, plainAddress, rateLimited } from "../http/rate-limit.js";
 import type { Principal } from "../http/route.js";
 import type { Clock } from "../platform/clock.js";
+import type { StreamPosition } from "../platform/event-log/event-log.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { RateLimiter, RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
-import type { StreamPosition } from "../platform/event-log/event-log.js";
 import type { Hub } from "./hub.js";
 import { closeAll, keepAlive } from "./keeper.js";
 import type { LiveAccess, LookUpMembership, Membership } from "./live-access.js";
@@ -95,7 +95,10 @@ export function createRealtimeServer(deps: {
     if (url.pathname !== "/") throw new AppError("not_found");
     checkOrigin(request, deps.allowedOrigins);
     const wanted = readEventsRequest(request, url);
-    const verdict = await deps.rateLimiter.consume(limits.connects, addressKey(plainAddress(deps.addressOf(request))));
+    const verdict = await deps.rateLimiter.consume(
+      limits.connects,
+      addressKey(plainAddress(deps.addressOf(request))),
+    );
     if (limits.connects.limit > 0 && !verdict.allowed) throw rateLimited(limits.connects, verdict);
     const principal = await authenticate(wanted);
     if ((perUser.get(principal.userId) ?? 0) >= limits.socketsPerUser) {
@@ -166,7 +169,11 @@ export function createRealtimeServer(deps: {
       const identity = { ...principal, connectionId: v7(), projectId: room.projectId, name: membership.name };
       const peer = new Peer(identity, membership.role, new SocketTransport(websocket, socket), {
         messages: new TokenBucket(limits.messagesPerSecond, limits.messagesPerSecond * BURST_SECONDS, now),
-        bytes: new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond * BURST_SECONDS, MAX_MESSAGE_BYTES), now),
+        bytes: new TokenBucket(
+          limits.bytesPerSecond,
+          Math.max(limits.bytesPerSecond * BURST_SECONDS, MAX_MESSAGE_BYTES),
+          now,
+        ),
         refusals: new TokenBucket(10, 200, now),
       });
       websocket.on("message", (data, isBinary) => deps.messages.handle(peer, data as Buffer, isBinary));
@@ -177,7 +184,14 @@ export function createRealtimeServer(deps: {
       websocket.on("close", (code) => gone(peer, room, code));
       const position = room.join(peer);
       peer.send(
-        JSON.stringify({ type: "connected", sessionId: peer.connectionId, projectId: room.projectId, role: peer.role, ...position, presence }),
+        JSON.stringify({
+          type: "connected",
+          sessionId: peer.connectionId,
+          projectId: room.projectId,
+          role: peer.role,
+          ...position,
+          presence,
+        }),
       );
       observer.opened();
       deps.presence.entered(peer);
@@ -214,7 +228,8 @@ export function createRealtimeServer(deps: {
       .catch((error: unknown) => {
         const refused = refuseUpgrade(socket, request, error);
         observer.refused(refused.status);
-        if (refused.status >= 500) logger.warn("socket refused", { code: refused.code, error: refused.cause });
+        if (refused.status >= 500)
+          logger.warn("socket refused", { code: refused.code, error: refused.cause });
       })
       .finally(() => {
         pending -= 1;

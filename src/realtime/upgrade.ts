@@ -1,7 +1,7 @@
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { AppError } from "../errors.js";
 import { toAppError, toProblem, validationProblem } from "../http/problem.js";

@@ -66,6 +66,36 @@ describe("where Redis is", () => {
   });
 });
 
+describeAdapter("connections through Sentinel", missingRedisServer(), () => {
+  it("[RD10] find the master, and after a failover the new one, for commands and subscriptions", async () => {
+    const first = await startTestRedis();
+    const second = await startTestRedis({ replicaOf: first.port });
+    await until(async () => (await ask(second.port, "INFO replication")).includes("master_link_status:up"));
+    const sentinel = await startTestSentinel(first.port);
+    const redis = connect({ sentinels: { nodes: [`127.0.0.1:${sentinel.port}`], master: "master" } });
+    await until(() => answers(redis));
+    await redis.commands.run((client) => client.set("k", "before"));
+    let reconnected = false;
+    redis.subscriber.client.once("close", () => {
+      redis.subscriber.client.once("ready", () => {
+        reconnected = true;
+      });
+    });
+
+    await until(async () => (await ask(sentinel.port, "SENTINEL REPLICAS master")).includes("\nslave"));
+    await until(async () => (await ask(sentinel.port, "SENTINEL FAILOVER master")).startsWith("+OK"));
+    await until(async () => (await ask(second.port, "INFO replication")).includes("role:master"));
+    const set = (): Promise<unknown> => redis.commands.run((client) => client.set("k", "after"));
+    await until(async () => {
+      const done = await failureOf(set());
+      return done.code === "no error" && (await ask(second.port, "GET k")).includes("after");
+    });
+    await until(() => reconnected);
+    await redis.close();
+    for (const server of [sentinel, second, first]) await server.close();
+  });
+});
+
 describeAdapter("connections to Redis", missingRedisServer(), () => {
   let server: TestRedis;
   beforeAll(async () => {
@@ -155,41 +185,20 @@ describeAdapter("connections to Redis", missingRedisServer(), () => {
     await until(async () => !(await names()).includes("name=closing"));
   });
 
+  it("[RD8] a client that has ended although nobody closed it is opened again", async () => {
+    const redis = connect({ url: server.url });
+    await redis.ping();
+    const ended = new Promise((resolve) => redis.commands.client.once("end", resolve));
+    redis.commands.client.disconnect();
+    await ended;
+    await until(() => answers(redis));
+  });
+
   it("[RD9] another client for a library has its own settings and the same place", async () => {
     const redis = connect({ url: server.url });
     const client = redis.connect({ maxRetriesPerRequest: null });
     expect(await client.ping()).toBe("PONG");
     expect(client.options).toMatchObject({ maxRetriesPerRequest: null });
     client.disconnect();
-  });
-});
-
-describeAdapter("connections through Sentinel", missingRedisServer(), () => {
-  it("[RD10] find the master, and after a failover the new one, for commands and subscriptions", async () => {
-    const first = await startTestRedis();
-    const second = await startTestRedis({ replicaOf: first.port });
-    await until(async () => (await ask(second.port, "INFO replication")).includes("master_link_status:up"));
-    const sentinel = await startTestSentinel(first.port);
-    const redis = connect({ sentinels: { nodes: [`127.0.0.1:${sentinel.port}`], master: "master" } });
-    await until(() => answers(redis));
-    await redis.commands.run((client) => client.set("k", "before"));
-    let reconnected = false;
-    redis.subscriber.client.once("close", () => {
-      redis.subscriber.client.once("ready", () => {
-        reconnected = true;
-      });
-    });
-
-    await until(async () => (await ask(sentinel.port, "SENTINEL REPLICAS master")).includes("\nslave"));
-    await until(async () => (await ask(sentinel.port, "SENTINEL FAILOVER master")).startsWith("+OK"));
-    await until(async () => (await ask(second.port, "INFO replication")).includes("role:master"));
-    const set = (): Promise<unknown> => redis.commands.run((client) => client.set("k", "after"));
-    await until(async () => {
-      const done = await failureOf(set());
-      return done.code === "no error" && (await ask(second.port, "GET k")).includes("after");
-    });
-    await until(() => reconnected);
-    await redis.close();
-    for (const server of [sentinel, second, first]) await server.close();
   });
 });

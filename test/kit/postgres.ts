@@ -37,6 +37,8 @@ export interface TestDatabaseOptions {
 }
 
 const PREFIX = "atelier-test-";
+const STARTER = "starter";
+const ADDRESS = "connection.json";
 const START_LIMIT_MS = 60_000;
 
 /** A server some test environment can have. */
@@ -135,9 +137,8 @@ async function ensureTemplate(admin: PostgresConnection, owner: PostgresConnecti
 
 /** Jest's main process, also when this is one of its workers: all test files of a run have it in common. */
 function runId(): number {
-  return process.env["JEST_WORKER_ID"] !== undefined && process.send !== undefined
-    ? process.ppid
-    : process.pid;
+  const inWorker = process.argv[1]?.includes("jest-worker") ?? false;
+  return inWorker ? process.ppid : process.pid;
 }
 
 async function startSharedServer(): Promise<TestPostgres> {
@@ -147,40 +148,53 @@ async function startSharedServer(): Promise<TestPostgres> {
 
 async function sharedServer(): Promise<PostgresConnection> {
   const folder = path.join(os.tmpdir(), `${PREFIX}${runId()}`);
-  const address = path.join(folder, "connection.json");
   const deadline = Date.now() + START_LIMIT_MS;
-  for (;;) {
-    const known = await readFile(address, "utf8").catch(() => undefined);
-    if (known !== undefined) return JSON.parse(known) as PostgresConnection;
-    if (await claim(folder)) return startShared(folder, address);
-    if (Date.now() > deadline) throw new Error(`the test server in ${folder} was not started in time`);
+  while (Date.now() < deadline) {
+    if (await claim(folder)) return startShared(folder);
+    const starter = Number(await readFile(path.join(folder, STARTER), "utf8").catch(() => ""));
+    const known = await readFile(path.join(folder, ADDRESS), "utf8").catch(() => undefined);
+    // The folder of a starter that died is on its way out: its remover takes it.
+    if (known !== undefined && isAlive(starter)) return JSON.parse(known) as PostgresConnection;
     await delay(20);
+  }
+  throw new Error(`the test server in ${folder} was not started in time; remove the folder`);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
 
 /** True for the one process that is to start the server. */
 async function claim(folder: string): Promise<boolean> {
-  await sweep();
   await mkdir(folder, { recursive: true, mode: 0o755 });
   try {
-    await writeFile(path.join(folder, "starter"), String(process.pid), { flag: "wx" });
+    await writeFile(path.join(folder, STARTER), String(process.pid), { flag: "wx" });
     return true;
   } catch {
     return false;
   }
 }
 
-async function startShared(folder: string, address: string): Promise<PostgresConnection> {
+async function startShared(folder: string): Promise<PostgresConnection> {
   removeAtExit(folder);
-  const { connection } = await startEmbeddedPostgres({
+  await sweep();
+  const server = await startEmbeddedPostgres({
     dataDir: path.join(folder, "data"),
     // Tests need no disk: what survives a kill is tested with a server of its own.
     settings: { max_connections: "200", fsync: "off", synchronous_commit: "off", full_page_writes: "off" },
+  }).catch(async (error: unknown) => {
+    // The next test file shall see the reason too, not wait for a server that never comes.
+    await rm(path.join(folder, STARTER));
+    throw error;
   });
-  const draft = `${address}.draft`;
-  await writeFile(draft, JSON.stringify(connection));
-  await rename(draft, address);
-  return connection;
+  const draft = path.join(folder, `${ADDRESS}.draft`);
+  await writeFile(draft, JSON.stringify(server.connection));
+  await rename(draft, path.join(folder, ADDRESS));
+  return server.connection;
 }
 
 /** A process that waits for the end of this one, lets the server's own watchdog end the server, and removes the folder. */
@@ -213,10 +227,7 @@ async function sweep(): Promise<void> {
     const folder = path.join(os.tmpdir(), name);
     const found = await stat(folder).catch(() => undefined);
     if (found === undefined || Date.now() - found.mtimeMs < START_LIMIT_MS) continue;
-    try {
-      process.kill(Number(name.slice(PREFIX.length)), 0);
-    } catch {
-      await rm(folder, { recursive: true, force: true }).catch(() => undefined);
-    }
+    if (!isAlive(Number(name.slice(PREFIX.length))))
+      await rm(folder, { recursive: true }).catch(() => undefined);
   }
 }

@@ -243,7 +243,8 @@ export async function createProjectApp(options: { invitesPerHour?: number } = {}
 
 /** The accounts port over the `users` table. */
 const testAccounts: Accounts = {
-  findByEmail: async (sql, email) => accountOf(await users(sql).where("email", "=", email).executeTakeFirst()),
+  findByEmail: async (sql, email) =>
+    accountOf(await users(sql).where("email", "=", email).executeTakeFirst()),
   findById: async (sql, userId) => accountOf(await users(sql).where("id", "=", userId).executeTakeFirst()),
   async markEmailVerified(tx, userId) {
     await tx

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { v7 } from "uuid";
-import { createMemoryEventLog } from "../../src/platform/event-log/memory.js";
 import type { EventLog, StreamPosition } from "../../src/platform/event-log/event-log.js";
+import { createMemoryEventLog } from "../../src/platform/event-log/memory.js";
 import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
 import { eventText } from "../../src/realtime/event-text.js";
 import type { Peer } from "../../src/realtime/peer.js";
@@ -56,7 +56,8 @@ class ModelClient {
 
   check(): void {
     const messages = this.connection?.transport.messages ?? [];
-    for (; this.#read < messages.length; this.#read++) this.#take(messages[this.#read] as Record<string, unknown>);
+    for (; this.#read < messages.length; this.#read++)
+      this.#take(messages[this.#read] as Record<string, unknown>);
   }
 
   connected(connection: ModelClient["connection"]): void {
@@ -91,17 +92,31 @@ class World {
   readonly clients = Array.from({ length: CLIENTS }, () => new ModelClient());
   readonly published: string[] = [];
 
-  constructor(random: () => number, window: number, readonly breakIt: (log: EventLog) => EventLog) {
-    const inner = createMemoryPubSub({ onError: (error) => { throw error; } });
+  constructor(
+    random: () => number,
+    window: number,
+    readonly breakIt: (log: EventLog) => EventLog,
+  ) {
+    const inner = createMemoryPubSub({
+      onError: (error) => {
+        throw error;
+      },
+    });
     const clock = { now: () => 0 };
     this.log = createMemoryEventLog({ pubsub: inner, clock, window: { maxEntries: window, maxAgeMs: 1e9 } });
     const faults = { loss: 0.1, doubling: 0.1, delay: 0.2 };
-    for (let i = 0; i < NODES; i++) this.nodes.push({ pubsub: createFaultyPubSub({ inner, faults, random }), room: undefined });
+    for (let i = 0; i < NODES; i++)
+      this.nodes.push({ pubsub: createFaultyPubSub({ inner, faults, random }), room: undefined });
   }
 
   room(index: number): Promise<Room> {
     const at = this.nodes[index]!;
-    at.room ??= Room.open(STREAM, { log: this.breakIt(this.log), pubsub: at.pubsub }, { softBytes: 2_000, hardBytes: 1e9 }, OBSERVER);
+    at.room ??= Room.open(
+      STREAM,
+      { log: this.breakIt(this.log), pubsub: at.pubsub },
+      { softBytes: 2_000, hardBytes: 1e9 },
+      OBSERVER,
+    );
     return at.room;
   }
 
@@ -109,7 +124,15 @@ class World {
     const sender = this.clients[index]!;
     const from = sender.connection;
     sender.lastSent = id;
-    const body = { sessionId: from?.peer.connectionId ?? null, type: "file_changed", projectId: STREAM, userId: v7(), payload: { id }, timestamp: "", id };
+    const body = {
+      sessionId: from?.peer.connectionId ?? null,
+      type: "file_changed",
+      projectId: STREAM,
+      userId: v7(),
+      payload: { id },
+      timestamp: "",
+      id,
+    };
     const appended = await this.log.append(STREAM, id, eventText(body));
     if (!appended.duplicate) this.published.push(id);
     if (from) (await this.room(from.node)).acknowledge(from.peer, id, appended);
@@ -139,7 +162,8 @@ class World {
   }
 
   async kill(index: number): Promise<void> {
-    for (let i = 0; i < CLIENTS; i++) if (this.clients[i]!.connection?.node === index) await this.disconnect(i);
+    for (let i = 0; i < CLIENTS; i++)
+      if (this.clients[i]!.connection?.node === index) await this.disconnect(i);
     const { room } = this.nodes[index]!;
     this.nodes[index]!.room = undefined;
     await (await room)?.close();
@@ -188,7 +212,12 @@ function tick(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-async function holds(commands: readonly Command[], seed: number, window: number, breakIt: (log: EventLog) => EventLog): Promise<void> {
+async function holds(
+  commands: readonly Command[],
+  seed: number,
+  window: number,
+  breakIt: (log: EventLog) => EventLog,
+): Promise<void> {
   const world = new World(randomOf(seed), window, breakIt);
   try {
     for (let i = 0; i < CLIENTS; i++) await world.connect(i, i % NODES);
@@ -219,17 +248,28 @@ function randomOf(seed: number): () => number {
   };
 }
 
-const runs = { numRuns: Number(process.env.MODEL_RUNS ?? 150), ...(process.env.MODEL_SEED ? { seed: Number(process.env.MODEL_SEED) } : {}) };
+const runs = {
+  numRuns: Number(process.env.MODEL_RUNS ?? 150),
+  ...(process.env.MODEL_SEED ? { seed: Number(process.env.MODEL_SEED) } : {}),
+};
 const scenario = (window: number, breakIt: (log: EventLog) => EventLog) =>
-  fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 80 }), fc.integer(), (commands, seed) => holds(commands, seed, window, breakIt));
+  fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 80 }), fc.integer(), (commands, seed) =>
+    holds(commands, seed, window, breakIt),
+  );
 
 describe("resume, against a model (fast-check prints the seed of a failure; repeat it with MODEL_SEED)", () => {
   it("[RT20] many clients, lost, doubled and reordered messages, node deaths: every event once and in order", async () => {
-    await fc.assert(scenario(10_000, (log) => log), runs);
+    await fc.assert(
+      scenario(10_000, (log) => log),
+      runs,
+    );
   });
 
   it("[RT21] the same with a window that is too small: an explicit resync, never a silent hole", async () => {
-    await fc.assert(scenario(6, (log) => log), runs);
+    await fc.assert(
+      scenario(6, (log) => log),
+      runs,
+    );
   });
 
   it("[RT22] the model notices a build that leaves holes", async () => {
@@ -238,7 +278,9 @@ describe("resume, against a model (fast-check prints the seed of a failure; repe
       ...log,
       async readAfter(stream, after, limit) {
         const slice = await log.readAfter(stream, after, limit);
-        return slice.complete && slice.entries.length > 1 ? { ...slice, entries: slice.entries.slice(1) } : slice;
+        return slice.complete && slice.entries.length > 1
+          ? { ...slice, entries: slice.entries.slice(1) }
+          : slice;
       },
     });
     const outcome = await fc.check(scenario(10_000, leaky), { ...runs, endOnFailure: true });

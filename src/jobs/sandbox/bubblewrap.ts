@@ -1,8 +1,16 @@
-import { lstatSync, readlinkSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
 import type { EngineFiles } from "./engine-packages.js";
 
 // Only what the dynamic loader needs: a sandbox without a shell, a compiler or another interpreter.
 const LIBRARY_DIRS = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/nix/store"];
+
+/** The `bwrap` of this machine, if it has one. */
+export function findBubblewrap(): string | undefined {
+  if (process.platform !== "linux") return undefined;
+  const places = (process.env["PATH"] ?? "/usr/bin").split(delimiter).map((dir) => join(dir, "bwrap"));
+  return places.find((path) => isAbsolute(path) && existsSync(path));
+}
 
 /**
  * Arguments of `bwrap` for one engine host: new namespaces without network, no capabilities, a read-only view of Node, its
@@ -14,17 +22,19 @@ export function bubblewrapArguments(
   seccompDescriptor: number | undefined,
 ): string[] {
   const node = realpathSync(process.execPath);
+  const visible = [node, files.hostDir, ...files.packageDirs];
   return [
-    ...["--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session"],
+    "--unshare-user --unshare-all --disable-userns --die-with-parent --new-session --cap-drop ALL".split(" "),
+    "--uid 65534 --gid 65534 --hostname sandbox".split(" "),
     // It clears the guest's environment only; its own, readable as /proc/1/environ, must be empty from the start.
-    ...["--clearenv", "--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "sandbox"],
-    ...LIBRARY_DIRS.flatMap(libraryArguments),
-    ...["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--proc", "/proc", "--dev", "/dev"],
-    ...[node, files.hostDir, ...files.packageDirs].flatMap((path) => ["--ro-bind", path, path]),
-    ...["--chdir", files.hostDir, "--remount-ro", "/"],
-    ...(seccompDescriptor === undefined ? [] : ["--seccomp", String(seccompDescriptor)]),
-    ...["--", node, ...nodeArguments],
-  ];
+    ["--clearenv"],
+    LIBRARY_DIRS.flatMap(libraryArguments),
+    "--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache --proc /proc --dev /dev".split(" "),
+    visible.flatMap((path) => ["--ro-bind", path, path]),
+    ["--chdir", files.hostDir, "--remount-ro", "/"],
+    seccompDescriptor === undefined ? [] : ["--seccomp", String(seccompDescriptor)],
+    ["--", node, ...nodeArguments],
+  ].flat();
 }
 
 /** On most systems /lib is a link into /usr. */

@@ -1,11 +1,17 @@
 import type { ChildProcess } from "node:child_process";
-import { createFrameDecoder, encodeMessage, FRAME_MESSAGE, FRAME_STDERR, FRAME_STDOUT } from "./host/frames.mjs";
+import type { EngineFiles } from "./engine-packages.js";
+import {
+  createFrameDecoder,
+  encodeMessage,
+  FRAME_MESSAGE,
+  FRAME_STDERR,
+  FRAME_STDOUT,
+} from "./host/frames.mjs";
 import type { HostReady, HostResult } from "./host-messages.js";
 import { parseHostMessage } from "./host-messages.js";
-import type { Launcher } from "./launch.js";
 import { LANGUAGES } from "./languages.js";
-import { childrenOf, residentBytesOf } from "./process-tree.js";
-import type { EngineFiles } from "./engine-packages.js";
+import type { Launcher } from "./launch.js";
+import { killTree, processesUnder, residentBytesOf } from "./process-tree.js";
 import type { Program } from "./program.js";
 
 /** How a run on a host ended; from the host, or from the hand that killed it. */
@@ -36,6 +42,7 @@ export class HostLost extends Error {
 /** A process that runs one program at a time. */
 export interface EngineHost {
   readonly pid: number;
+  readonly alive: boolean;
   readonly languages: HostReady["engines"];
   readonly failures: HostReady["failures"];
   readonly completedRuns: number;
@@ -53,23 +60,25 @@ const READY_TIMEOUT_MS = 20_000;
 const START_TIMEOUT_MS = 10_000;
 const WALL_GRACE_MS = 1500;
 const CANCEL_GRACE_MS = 1000;
-const REAP_GRACE_MS = 500;
 const WATCH_MS = 50;
 // Beyond the program's memory: code, the thread's stack, and compilers at work.
 const RESIDENT_SLACK_BYTES = 256 * 1024 * 1024;
 const MOST_FRAME_BYTES = 256 * 1024;
 
 /** Starts a host and waits until it can run. */
-export async function startEngineHost(launcher: Launcher, files: EngineFiles, slot: number): Promise<EngineHost> {
+export function startEngineHost(
+  launcher: Launcher,
+  files: EngineFiles,
+  slot: number,
+  signal: AbortSignal,
+): Promise<EngineHost> {
   const languages = Object.fromEntries(LANGUAGES.map(({ id, limits }) => [id, limits.default.memoryBytes]));
-  const child = launcher.launch(slot, "engine-host.mjs", JSON.stringify({ languages, packages: files.packages }));
-  const host = superviseHost(child);
-  try {
-    return await host;
-  } catch (error) {
-    child.kill("SIGKILL");
-    throw error;
-  }
+  const child = launcher.launch(
+    slot,
+    "engine-host.mjs",
+    JSON.stringify({ languages, packages: files.packages }),
+  );
+  return superviseHost(child, launcher.fenced, signal);
 }
 
 interface ActiveRun {
@@ -82,23 +91,27 @@ interface ActiveRun {
   /** Set when the process is killed on purpose: what the run then ended with. */
   verdict?: HostOutcome["status"];
   timer: NodeJS.Timeout;
-  settle(outcome: HostOutcome | HostLost): void;
+  readonly settle: (outcome: HostOutcome | HostLost) => void;
 }
 
-function superviseHost(child: ChildProcess): Promise<EngineHost> {
+function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal): Promise<EngineHost> {
   let active: ActiveRun | undefined;
   let nextRun = 1;
   let completedRuns = 0;
   let residentBytes = 0;
   let gone = false;
   let lastWords = "";
+  let ready: Pick<HostReady, "engines" | "failures"> = { engines: [], failures: {} };
   let announce: { resolve(host: EngineHost): void; reject(error: Error): void } | undefined;
   const readyTimer = setTimeout(() => fail("it was not ready in time"), READY_TIMEOUT_MS);
+  const abandon = () => fail("it was not wanted any more");
+  signal.addEventListener("abort", abandon);
   const exited = new Promise<string>((resolve) => {
     const end = (reason: string) => {
       if (gone) return;
       gone = true;
       clearTimeout(readyTimer);
+      signal.removeEventListener("abort", abandon);
       announce?.reject(new Error(`The engine host did not start: ${lastWords || reason}`));
       if (active) settleGone(active, reason);
       resolve(reason);
@@ -128,8 +141,15 @@ function superviseHost(child: ChildProcess): Promise<EngineHost> {
 
   const host: EngineHost = {
     pid: child.pid ?? -1,
-    languages: [],
-    failures: {},
+    get alive() {
+      return !gone;
+    },
+    get languages() {
+      return ready.engines;
+    },
+    get failures() {
+      return ready.failures;
+    },
     get completedRuns() {
       return completedRuns;
     },
@@ -145,13 +165,16 @@ function superviseHost(child: ChildProcess): Promise<EngineHost> {
   };
   return new Promise((resolve, reject) => {
     announce = { resolve, reject };
+    if (signal.aborted) abandon();
   });
 
   function onMessage(body: Uint8Array): void {
     const message = parseHostMessage(body);
     if (message?.type === "ready" && announce) {
       clearTimeout(readyTimer);
-      announce.resolve(Object.assign(host, { languages: message.engines, failures: message.failures }));
+      signal.removeEventListener("abort", abandon);
+      ready = message;
+      announce.resolve(host);
       announce = undefined;
     } else if (message?.type === "phase" && message.id === active?.id && message.phase !== active.phase) {
       onPhase(active, message.phase);
@@ -215,7 +238,7 @@ function superviseHost(child: ChildProcess): Promise<EngineHost> {
 
   /** The last defence against a program that grows outside its own memory. */
   function watchMemory(program: Program): NodeJS.Timeout {
-    const pid = processes().at(-1) ?? host.pid;
+    const pid = processesUnder(host.pid).at(-1) ?? host.pid;
     const most = (residentBytesOf(pid) ?? 0) + program.limits.memoryBytes + RESIDENT_SLACK_BYTES;
     return setInterval(() => {
       if (active && (residentBytesOf(pid) ?? 0) > most) end(active, "memory_limit");
@@ -229,9 +252,17 @@ function superviseHost(child: ChildProcess): Promise<EngineHost> {
   }
 
   function settleGone({ verdict, startedAt, phase, settle }: ActiveRun, reason: string): void {
-    if (verdict === undefined) return settle(new HostLost(`The engine host ended: ${reason}`, phase !== "sent"));
+    if (verdict === undefined)
+      return settle(new HostLost(`The engine host ended: ${reason}`, phase !== "sent"));
     const durationMs = performance.now() - startedAt;
-    settle({ status: verdict, exitCode: null, signal: "SIGKILL", durationMs, cpuMs: null, peakMemoryBytes: null });
+    settle({
+      status: verdict,
+      exitCode: null,
+      signal: "SIGKILL",
+      durationMs,
+      cpuMs: null,
+      peakMemoryBytes: null,
+    });
   }
 
   /** Something no healthy host does. */
@@ -240,31 +271,7 @@ function superviseHost(child: ChildProcess): Promise<EngineHost> {
     kill();
   }
 
-  /** The process and, inside bubblewrap, those below it. */
-  function processes(): number[] {
-    const found = child.pid === undefined || gone ? [] : [child.pid];
-    for (const pid of found) found.push(...childrenOf(pid));
-    return found;
-  }
-
   function kill(): void {
-    if (gone) return;
-    // From the inside out: bubblewrap then reaps what it started and leaves by itself, without a zombie for process 1.
-    const [outer, inner] = processes();
-    if (inner === undefined || outer === undefined) {
-      child.kill("SIGKILL");
-      return;
-    }
-    signalQuietly(inner);
-    const timer = setTimeout(() => child.kill("SIGKILL"), REAP_GRACE_MS);
-    void exited.then(() => clearTimeout(timer));
-  }
-}
-
-function signalQuietly(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It was faster.
+    if (!gone) killTree(child, fenced, exited);
   }
 }

@@ -34,7 +34,10 @@ export const LANGUAGES: readonly LanguageDefinition[] = [
     probes: [
       {
         request: {
-          files: { "main.js": 'import { sum } from "./sum.js";\nconsole.log(sum(Number(readline()), 2));', "sum.js": "export const sum = (a, b) => a + b;" },
+          files: {
+            "main.js": 'import { sum } from "./sum.js";\nconsole.log(sum(Number(readline()), 2));',
+            "sum.js": "export const sum = (a, b) => a + b;",
+          },
           entry: "main.js",
           stdin: "40\n",
         },

@@ -1,6 +1,6 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { spawn } from "node:child_process";
-import { bubblewrapArguments } from "./bubblewrap.js";
+import { bubblewrapArguments, findBubblewrap } from "./bubblewrap.js";
 import type { EngineFiles } from "./engine-packages.js";
 import { seccompProgram } from "./seccomp.js";
 
@@ -21,7 +21,8 @@ export function launchers(files: EngineFiles): readonly Launcher[] {
   const posix = process.platform !== "win32";
   const root = process.getuid?.() === 0;
   const ways: { name: Launcher["name"]; fenced: boolean; ownUser: boolean }[] = [];
-  if (process.platform === "linux") {
+  const bubblewrap = findBubblewrap();
+  if (bubblewrap !== undefined) {
     if (root) ways.push({ name: "bubblewrap-user", fenced: true, ownUser: true });
     ways.push({ name: "bubblewrap", fenced: true, ownUser: false });
   }
@@ -42,13 +43,17 @@ export function launchers(files: EngineFiles): readonly Launcher[] {
         windowsHide: true,
       };
       const node = [...nodeFlags(files), `${files.hostDir}/${script}`, argument];
-      if (!fenced) return spawn(process.execPath, node, { ...options, stdio: ["pipe", "pipe", "pipe"] });
+      if (!fenced || bubblewrap === undefined)
+        return spawn(process.execPath, node, { ...options, stdio: ["pipe", "pipe", "pipe"] });
       const filter = seccompProgram();
-      const child = spawn("bwrap", bubblewrapArguments(files, node, filter === undefined ? undefined : 3), {
-        ...options,
-        env: { PATH: "/usr/bin:/bin:/usr/local/bin" },
-        stdio: ["pipe", "pipe", "pipe", "pipe"],
-      });
+      const child = spawn(
+        bubblewrap,
+        bubblewrapArguments(files, node, filter === undefined ? undefined : 3),
+        {
+          ...options,
+          stdio: ["pipe", "pipe", "pipe", "pipe"],
+        },
+      );
       const filterPipe = child.stdio[3];
       if (filterPipe && "end" in filterPipe) {
         filterPipe.on("error", () => undefined);

@@ -37,7 +37,9 @@ export async function chooseLauncher(
       if (reason === undefined) return { launcher, refused };
       refused.push({ name: launcher.name, reason });
     }
-    throw new Error(`No engine host can be started: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join("; ")}`);
+    throw new Error(
+      `No engine host can be started: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join("; ")}`,
+    );
   } finally {
     server.close();
   }
@@ -47,7 +49,8 @@ export async function chooseLauncher(
 async function tryLauncher(launcher: Launcher, port: number): Promise<string | undefined> {
   const read = ["/etc/passwd", fileURLToPath(import.meta.url)].filter((path) => existsSync(path));
   const { code, output } = await exitOf(launcher, JSON.stringify({ read, port }));
-  if (code === null || code < ANSWER || code >= 2 * ANSWER) return `it did not start (${output || String(code)})`;
+  if (code === null || code < ANSWER || code >= 2 * ANSWER)
+    return `it did not start (${output || String(code)})`;
   const broken = code - ANSWER;
   if (broken & ENVIRONMENT) return "it has an environment";
   if (!launcher.fenced) return undefined;

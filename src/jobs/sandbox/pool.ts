@@ -17,7 +17,8 @@ export interface HostPoolOptions {
   readonly runsPerHost: number;
   /** Resident memory of an idle host over which it is replaced. */
   readonly mostResidentBytes: number;
-  start(slot: number): Promise<EngineHost>;
+  /** Rejects when no host came to be; leaves no process behind then, nor when the signal aborts. */
+  start(slot: number, signal: AbortSignal): Promise<EngineHost>;
   onEvent(event: PoolEvent): void;
 }
 
@@ -64,7 +65,8 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   let failures = 0;
   let brokenUntil = 0;
   let retryTimer: NodeJS.Timeout | undefined;
-  let closed = false;
+  const closing = new AbortController();
+  const closed = closing.signal;
 
   async function withHost<T>(signal: AbortSignal, use: (host: EngineHost) => Promise<T>): Promise<T> {
     const [slot, host] = await acquire(signal);
@@ -76,7 +78,7 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   }
 
   function acquire(signal: AbortSignal): Promise<[slot: number, host: EngineHost]> {
-    if (closed) throw new AppError("shutting_down");
+    if (closed.aborted) throw new AppError("shutting_down");
     signal.throwIfAborted();
     if (isBroken()) throw unavailable();
     if (waiters.length >= options.queue) throw overloaded("Too many programs are waiting for the sandbox.");
@@ -116,7 +118,7 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   }
 
   function startHosts(wanted: number): void {
-    if (closed || retryTimer !== undefined || isBroken()) return;
+    if (closed.aborted || retryTimer !== undefined || isBroken()) return;
     let missing = wanted;
     slots.forEach((slot, index) => {
       if (slot.state !== "empty" || missing-- <= 0) return;
@@ -126,12 +128,12 @@ export function createHostPool(options: HostPoolOptions): HostPool {
 
   async function start(slot: number): Promise<void> {
     try {
-      const host = await options.start(slot);
+      const host = await options.start(slot, closed);
       failures = 0;
       options.onEvent({ type: "host_ready", slot, pid: host.pid });
       slots[slot] = { state: "idle", host };
       void host.exited.then((reason) => onExit(slot, host, reason));
-      if (closed) await retire(slot, host);
+      if (closed.aborted) await retire(slot, host);
       else serve();
     } catch (error) {
       slots[slot] = { state: "empty" };
@@ -142,7 +144,7 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   function onStartFailure(slot: number, reason: string): void {
     failures++;
     options.onEvent({ type: "host_failed", slot, reason });
-    if (closed || isBroken() || retryTimer !== undefined) return;
+    if (closed.aborted || isBroken() || retryTimer !== undefined) return;
     if (failures >= FAILURES_TO_BREAK) {
       brokenUntil = performance.now() + BROKEN_MS;
       failures = 0;
@@ -168,11 +170,10 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   function release(slot: number, host: EngineHost): void {
     slots[slot] = { state: "idle", host };
     const used = host.completedRuns >= options.runsPerHost || host.residentBytes > options.mostResidentBytes;
-    void host.exited.then(() => undefined);
-    if (closed || used || host.gone) {
+    if (closed.aborted || used || !host.alive) {
       void retire(slot, host);
       // A slot that was warm stays warm.
-      if (!closed) startHosts(1);
+      if (!closed.aborted) startHosts(1);
     }
     serve();
   }
@@ -204,15 +205,13 @@ export function createHostPool(options: HostPoolOptions): HostPool {
       };
     },
     async close() {
-      closed = true;
+      closing.abort();
       clearTimeout(retryTimer);
       for (const waiter of waiters.splice(0)) waiter.refuse(new AppError("shutting_down"));
-      await Promise.all(
-        slots.map((slot, index) => {
-          if (slot.state === "empty") return undefined;
-          return slot.state === "starting" ? slot.done : retire(index, slot.host);
-        }),
-      );
+      slots.forEach((slot, index) => {
+        if (slot.state === "starting") leaving.add(slot.done);
+        else if (slot.state !== "empty") void retire(index, slot.host);
+      });
       await Promise.all(leaving);
     },
   };

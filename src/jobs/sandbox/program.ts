@@ -86,10 +86,15 @@ function tooLarge(pointer: string, texts: readonly string[], mostBytes: number):
   return bytes > mostBytes ? [{ pointer, code: "too_large", message: `At most ${mostBytes} bytes.` }] : [];
 }
 
-function limitErrors(limits: Partial<RunLimits>, { limits: { minimum, maximum } }: LanguageDefinition): FieldError[] {
+function limitErrors(
+  limits: Partial<RunLimits>,
+  { limits: { minimum, maximum } }: LanguageDefinition,
+): FieldError[] {
   return LIMIT_NAMES.filter((name) => {
     const value = limits[name];
-    return value !== undefined && !(Number.isInteger(value) && value >= minimum[name] && value <= maximum[name]);
+    return (
+      value !== undefined && !(Number.isInteger(value) && value >= minimum[name] && value <= maximum[name])
+    );
   }).map((name) => ({
     pointer: `/limits/${name}`,
     code: "out_of_range",
@@ -98,5 +103,7 @@ function limitErrors(limits: Partial<RunLimits>, { limits: { minimum, maximum } 
 }
 
 function definedLimits(limits: Partial<RunLimits>): Partial<RunLimits> {
-  return Object.fromEntries(LIMIT_NAMES.filter((name) => limits[name] !== undefined).map((name) => [name, limits[name]]));
+  return Object.fromEntries(
+    LIMIT_NAMES.filter((name) => limits[name] !== undefined).map((name) => [name, limits[name]]),
+  );
 }

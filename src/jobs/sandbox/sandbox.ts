@@ -72,6 +72,8 @@ export type RunEvent =
 export interface LanguageCapability {
   readonly id: string;
   readonly aliases: readonly string[];
+  /** Of the file of a program that is one file, without the dot. */
+  readonly extension: string;
   readonly engine: RunResult["engine"];
   readonly available: boolean;
   /** Why it is not available. */

@@ -94,7 +94,8 @@ export function seccompProgram(architecture: string = arch): Buffer | undefined 
   const column = ["x64", "arm64"].indexOf(architecture);
   const numberOf = (call: Numbers) => (column === -1 ? undefined : call[column]);
   const [audit, socket, clone, clone3] = [AUDIT, SOCKET, CLONE, CLONE3].map(numberOf);
-  if (audit === undefined || socket === undefined || clone === undefined || clone3 === undefined) return undefined;
+  if (audit === undefined || socket === undefined || clone === undefined || clone3 === undefined)
+    return undefined;
   const denied = Object.values(DENIED).flatMap((call) => numberOf(call) ?? []);
   const rules: [code: number, ifTrue: number, ifFalse: number, value: number][] = [
     [LOAD, 0, 0, ARCHITECTURE],

@@ -29,6 +29,8 @@ export interface ServerHome {
 /** A started server process. */
 export interface ServerProcess {
   readonly child: ChildProcess;
+  /** False when the process is gone or never came to be. */
+  running(): boolean;
   /** Resolves when the process is gone. */
   readonly exited: Promise<void>;
   /** Fast shutdown: open transactions are rolled back, all that was committed is on the disk. */
@@ -148,6 +150,9 @@ export async function startServer(
   const logFile = path.join(home.folder, "server.log");
   await boundLog(logFile);
   const log = await open(logFile, "a", 0o600);
+  const { uid, gid } = home.account;
+  // The user may be the one to start next time, without root.
+  if (uid !== undefined && gid !== undefined) await log.chown(uid, gid);
   const args = [
     "-D",
     data,
@@ -164,9 +169,14 @@ export async function startServer(
     windowsHide: true,
   });
   await log.close();
+  let running = true;
   const exited = new Promise<void>((resolve) => {
-    child.once("exit", () => resolve());
-    child.once("error", () => resolve());
+    const gone = () => {
+      running = false;
+      resolve();
+    };
+    child.once("exit", gone);
+    child.once("error", gone);
   });
   const watchdog = startWatchdog(home, child.pid);
   const logTimer = setInterval(() => void boundLog(logFile), 60_000).unref();
@@ -176,7 +186,7 @@ export async function startServer(
     watchdog?.kill("SIGKILL");
   });
   child.unref();
-  return { child, exited, stop: () => stopServer(home, child, exited) };
+  return { child, exited, running: () => running, stop: () => stopServer(home, child, exited) };
 }
 
 function startWatchdog(home: ServerHome, pid: number | undefined): ChildProcess | undefined {
@@ -306,6 +316,7 @@ async function boundLog(file: string): Promise<void> {
   const size = (await stat(file).catch(() => undefined))?.size ?? 0;
   if (size <= LOG_MAX_BYTES) return;
   try {
+    await rm(`${file}.1`, { force: true });
     await copyFile(file, `${file}.1`);
     await truncate(file, 0);
   } catch {

@@ -3,7 +3,6 @@ import { chmod, mkdir, open, readFile, realpath, rmdir } from "node:fs/promises"
 import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { chooseAccount, commandFor, giveTo, type ServerAccount, shortFolder } from "./embedded-account.js";
 import { checkPostgres, locatePostgres } from "./embedded-binaries.js";
 import {
@@ -14,7 +13,7 @@ import {
   startServer,
 } from "./embedded-server.js";
 import { type FolderLock, FolderLockedError, lockFolder } from "./folder-lock.js";
-import { connectClient, type PostgresConnection } from "./postgres-connection.js";
+import type { PostgresConnection } from "./postgres-connection.js";
 
 /** What `startEmbeddedPostgres` needs. */
 export interface EmbeddedPostgresOptions {
@@ -38,9 +37,6 @@ const DATABASE = "atelier";
 const PORT = 5432;
 /** macOS has room for 104 bytes and an end mark; the server appends `/.s.PGSQL.5432`. */
 const SOCKET_FOLDER_MAX_BYTES = 104 - 1 - "/.s.PGSQL.5432".length;
-const START_LIMIT_MS = 300_000;
-const SLOW_START_MS = 5000;
-const RESTART_MAX_MS = 30_000;
 const WINDOWS = process.platform === "win32";
 
 /**
@@ -180,116 +176,6 @@ function serverSettings({ host = "", port = PORT }: PostgresConnection): Record<
     log_min_messages: "log",
     log_min_error_statement: "panic",
   };
-}
-
-interface Keeper {
-  stop(): Promise<void>;
-}
-
-/** The first start fails loudly; later the server is started again, after ever longer pauses, until it stays. */
-async function keepRunning(
-  home: ServerHome,
-  settings: Readonly<Record<string, string>>,
-  connection: PostgresConnection,
-  onMessage: (message: string) => void,
-): Promise<Keeper> {
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  let current = await startReady(home, settings, connection, onMessage);
-
-  async function restart(pauseMs: number): Promise<void> {
-    onMessage("PostgreSQL ended unexpectedly; starting it again.");
-    try {
-      await delay(pauseMs, undefined, { ref: false, signal });
-      await endLeftover(home, onMessage);
-      current = await startServer(home, settings);
-    } catch (error) {
-      if (!signal.aborted) onMessage(`PostgreSQL cannot be started: ${reason(error)}`);
-    }
-  }
-  async function watch(): Promise<void> {
-    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, RESTART_MAX_MS)) {
-      const since = Date.now();
-      await current.exited;
-      if (signal.aborted) return;
-      if (Date.now() - since > RESTART_MAX_MS) pauseMs = 100;
-      await restart(pauseMs);
-    }
-  }
-  const watching = watch();
-
-  return {
-    async stop() {
-      stopping.abort();
-      await current.stop();
-      await watching;
-      // A restart that was under way when the stop came.
-      await current.stop();
-    },
-  };
-}
-
-/** Starts the server and waits until its database answers. */
-async function startReady(
-  home: ServerHome,
-  settings: Readonly<Record<string, string>>,
-  connection: PostgresConnection,
-  onMessage: (message: string) => void,
-): Promise<ServerProcess> {
-  const started = Date.now();
-  let server = await startServer(home, settings);
-  let said = false;
-  for (;;) {
-    if (server.child.exitCode !== null || server.child.signalCode !== null) {
-      const log = await tailOf(path.join(home.folder, "server.log"));
-      // Sessions of a killed server finish their statement before they notice.
-      const sessionsLeft =
-        log.includes("pre-existing shared memory block") && Date.now() - started < SLOW_START_MS * 2;
-      if (!sessionsLeft) throw new Error(`The embedded PostgreSQL did not start: ${log}`);
-      server = await startServer(home, settings);
-    }
-    try {
-      await ensureDatabase(connection);
-      return server;
-    } catch (error) {
-      if (Date.now() - started > START_LIMIT_MS) {
-        await server.stop();
-        throw new Error(`The embedded PostgreSQL does not answer: ${reason(error)}`, { cause: error });
-      }
-    }
-    if (!said && Date.now() - started > SLOW_START_MS) {
-      said = true;
-      onMessage("PostgreSQL is recovering from an unclean end; this can take a while.");
-    }
-    await delay(10);
-  }
-}
-
-/** Makes the role and the database of the product; the role is no superuser, so that SQL alone cannot reach the host. */
-async function ensureDatabase(connection: PostgresConnection): Promise<void> {
-  try {
-    await (await connectClient(connection)).end();
-    return;
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    // 3D000: no such database; 28000: no such role.
-    if (code !== "3D000" && code !== "28000" && code !== "28P01") throw error;
-  }
-  const admin = await connectClient({ ...connection, user: "postgres", database: "postgres" });
-  try {
-    const { rowCount } = await admin.query("select 1 from pg_roles where rolname = $1", [DATABASE]);
-    const password =
-      connection.password === undefined ? "" : ` password ${admin.escapeLiteral(connection.password)}`;
-    if (rowCount === 0) await admin.query(`create role ${DATABASE} login${password}`);
-    await admin.query(`create database ${DATABASE} owner ${DATABASE}`);
-  } finally {
-    await admin.end();
-  }
-}
-
-async function tailOf(file: string): Promise<string> {
-  const text = await readFile(file, "utf8").catch(() => "");
-  return text.trim().split("\n").slice(-5).join(" | ").slice(-800);
 }
 
 function reason(error: unknown): string {

@@ -51,7 +51,6 @@ class QueueWorker extends Worker<QueuedJob, void, string, IQueueBackend, JobProg
     try {
       return await super.moveToActive(token, name);
     } catch (error) {
-      await pause(RETRY_PAUSE_MS);
       throw error;
     }
   }
@@ -155,7 +154,7 @@ export function createBullmqConsumer(options: BullmqConsumerOptions): JobConsume
 
   async function run(job: Fetched, signal: AbortSignal): Promise<Outcome> {
     const queued: QueuedJob = { jobId: job.data.jobId, generation: job.data.generation };
-    if (job.stalledCounter > 5) {
+    if (job.stalledCounter > MAX_CRASHES) {
       await options.consume.onCrashed(queued);
       return { kind: "done" };
     }

@@ -61,7 +61,7 @@ export function connectMongo({ uri, onError }: MongoOptions): Mongo {
     if (stopped.signal.aborted) throw new NoAnswer("the connection was closed");
     try {
       // The driver connects by itself only once: after a first failure its topology stays closed until `connect`.
-      
+      await client.connect();
     } catch (error) {
       // Not always a MongoError: a name that does not resolve, a key file that is not there.
       throw new NoAnswer("the connection could not be made", { cause: error });

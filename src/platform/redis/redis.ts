@@ -88,6 +88,16 @@ export function createRedis(options: RedisOptionsInput): RedisConnections {
     nodes ? rotatingRedis({ ...base, ...quick }, nodes) : new Redis({ ...base, ...quick }),
     options.onError,
   );
+  let closing = false;
+  for (const { client } of [commands, subscriber]) {
+    // ioredis gives up when it is disconnected in the middle of connecting (a failover during a failover does that).
+    client.on("end", () => {
+      const reopen = (): void => {
+        if (!closing) client.connect().catch(() => undefined);
+      };
+      if (!closing) setTimeout(reopen, MAX_RETRY_DELAY_MS).unref();
+    });
+  }
 
   const heartbeat = setInterval(() => {
     for (const { client } of [commands, subscriber]) {
@@ -116,6 +126,7 @@ export function createRedis(options: RedisOptionsInput): RedisConnections {
       await commands.run((client) => client.ping());
     },
     async close() {
+      closing = true;
       clearInterval(heartbeat);
       await Promise.all([quit(commands.client), quit(subscriber.client)]);
     },
@@ -151,6 +162,7 @@ function baseOptions(options: RedisOptionsInput): RedisOptions {
     connectionName: options.connectionName ?? "atelier",
     disableClientInfo: true,
     connectTimeout: TIMEOUT_MS,
+    disconnectTimeout: 500,
     retryStrategy: retryDelay,
     // A former master answers READONLY: connect anew to find the present one.
     reconnectOnError: (error) => error.message.startsWith("READONLY"),

@@ -77,7 +77,7 @@ async function run({ id, program }) {
 const decode = createFrameDecoder(MOST_REQUEST_BYTES, (_kind, body) => {
   const request = JSON.parse(Buffer.from(body).toString("utf8"));
   if (request.type === "run") void run(request);
-  else if (request.type === "cancel" && current?.id === request.id) current.cancel();
+  else if (request.type === "cancel" && current?.id === request.id) current?.cancel();
 });
 process.stdin.on("data", decode);
 // The pool is gone, or wants this host gone: nothing here is worth finishing.

@@ -31,6 +31,7 @@ process.exit(
   64 +
     (read.some((path) => works(() => readFileSync(path))) ? 1 : 0) +
     (reached ? 2 : 0) +
-    (Object.keys(process.env).length > 0 ? 4 : 0) +
+    // Bubblewrap itself sets PWD.
+    (Object.keys(process.env).some((name) => name !== "PWD") ? 4 : 0) +
     (started ? 8 : 0),
 );

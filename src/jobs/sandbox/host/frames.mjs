@@ -50,7 +50,8 @@ export function createFrameDecoder(mostBytes, onFrame) {
     let buffer = held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held);
     while (buffer.length >= HEADER_BYTES) {
       const length = buffer.readUInt32LE(0);
-      if (length > mostBytes) throw new RangeError(`A frame of ${length} bytes is over the limit of ${mostBytes}`);
+      if (length > mostBytes)
+        throw new RangeError(`A frame of ${length} bytes is over the limit of ${mostBytes}`);
       const end = HEADER_BYTES + length;
       needed = end;
       if (buffer.length < end) break;

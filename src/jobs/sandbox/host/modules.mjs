@@ -24,7 +24,9 @@ export function resolveImport(importer, specifier, files, extensions) {
   const candidates = [
     path,
     ...extensions.map((extension) => path + extension),
-    ...(stem === path ? [] : [`${stem}ts`, `${stem}tsx`].filter((name) => extensions.some((e) => name.endsWith(e)))),
+    ...(stem === path
+      ? []
+      : [`${stem}ts`, `${stem}tsx`].filter((name) => extensions.some((e) => name.endsWith(e)))),
     ...extensions.map((extension) => `${path}/index${extension}`),
   ];
   return candidates.find((name) => files.has(name));
@@ -40,5 +42,8 @@ export function resolveImport(importer, specifier, files, extensions) {
 export function moduleSource(path, source, isEntry) {
   if (isEntry || CODE.test(path)) return { code: true, source };
   const text = JSON.stringify(source);
-  return { code: false, source: path.endsWith(".json") ? `export default JSON.parse(${text});` : `export default ${text};` };
+  return {
+    code: false,
+    source: path.endsWith(".json") ? `export default JSON.parse(${text});` : `export default ${text};`,
+  };
 }

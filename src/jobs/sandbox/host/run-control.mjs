@@ -51,7 +51,8 @@ export function createRunControl(limits, log, progress) {
     },
     memory(bytes) {
       const pages = Math.ceil(bytes / PAGE_BYTES);
-      if (pages > Atomics.load(record, PROGRESS_PEAK_PAGES)) Atomics.store(record, PROGRESS_PEAK_PAGES, pages);
+      if (pages > Atomics.load(record, PROGRESS_PEAK_PAGES))
+        Atomics.store(record, PROGRESS_PEAK_PAGES, pages);
     },
   };
 }

@@ -96,8 +96,10 @@ export function runProgram(worker, program, assets, sink) {
 
   const poll = setInterval(() => {
     drain();
-    if (cpuMs() >= program.limits.cpuMs + CPU_GRACE_MS) void end({ status: "cpu_time_limit", exitCode: null });
-    else if (performance.now() - started >= program.limits.wallMs) void end({ status: "wall_time_limit", exitCode: null });
+    if (cpuMs() >= program.limits.cpuMs + CPU_GRACE_MS)
+      void end({ status: "cpu_time_limit", exitCode: null });
+    else if (performance.now() - started >= program.limits.wallMs)
+      void end({ status: "wall_time_limit", exitCode: null });
     else if (process.memoryUsage.rss() > mostResident) void end({ status: "memory_limit", exitCode: null });
   }, POLL_MS);
 

@@ -15,7 +15,8 @@ export function capMemory(binary, maximumBytes) {
       const memories = readUnsigned(binary, size.next);
       const flags = readUnsigned(binary, memories.next);
       const minimum = readUnsigned(binary, flags.next);
-      if (memories.value !== 1 || flags.value > 1) throw new Error("Only one plain 32-bit memory can be capped");
+      if (memories.value !== 1 || flags.value > 1)
+        throw new Error("Only one plain 32-bit memory can be capped");
       if (minimum.value > pages) throw new RangeError("The module needs more memory than the cap");
       const body = [1, 1, ...unsigned(minimum.value), ...unsigned(pages)];
       return concat(binary.subarray(0, at), [5, ...unsigned(body.length), ...body], binary.subarray(end));

@@ -40,7 +40,11 @@ async function engineOf(language) {
 const ahead = expected && {
   engine: await engineOf(expected.language),
   memoryBytes: expected.memoryBytes,
-  instance: await (await engineOf(expected.language)).prepare(expected.assets, expected.memoryBytes, packages),
+  instance: await (await engineOf(expected.language)).prepare(
+    expected.assets,
+    expected.memoryBytes,
+    packages,
+  ),
 };
 
 parentPort?.postMessage("ready");
@@ -66,7 +70,11 @@ parentPort?.once("message", async (/** @type {Assignment} */ { program, assets, 
   const { error } = outcome;
   if (error !== undefined && (outcome.status === "runtime_error" || outcome.status === "compile_error")) {
     const title = error.message === "" ? error.kind : `${error.kind}: ${error.message}`;
-    const place = error.stack ? `\n${error.stack}` : error.file ? `\n    at ${error.file}:${error.line ?? 1}` : "";
+    const place = error.stack
+      ? `\n${error.stack}`
+      : error.file
+        ? `\n    at ${error.file}:${error.line ?? 1}`
+        : "";
     control.write(2, `Uncaught ${title}${place}\n`);
   }
   parentPort?.postMessage(outcome);

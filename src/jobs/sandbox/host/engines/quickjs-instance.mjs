@@ -1,6 +1,6 @@
 import { pathToFileURL } from "node:url";
 import { moduleSource, resolveImport } from "../modules.mjs";
-import { LANGUAGES, ProgramRefused } from "./quickjs-languages.mjs";
+import { languageOf, ProgramRefused } from "./quickjs-languages.mjs";
 
 /** @typedef {import("../engine.d.mts").Outcome} Outcome */
 /** @typedef {import("../engine.d.mts").Program} Program */
@@ -75,7 +75,7 @@ export async function createInstance(assets, memoryBytes, packages) {
 
   /** @param {Program} program @param {RunControl} control @returns {Promise<Outcome>} */
   async function run(program, control) {
-    current = { program, control, language: await (LANGUAGES[program.language] ?? LANGUAGES.javascript)(packages) };
+    current = { program, control, language: await languageOf(program.language, packages) };
     try {
       const outcome = await evaluate(program, control);
       return isOutOfMemory(outcome) ? { status: "memory_limit", exitCode: null } : outcome;
@@ -148,9 +148,11 @@ export async function createInstance(assets, memoryBytes, packages) {
 
   /** @param {string} importer @param {string} specifier */
   function normalize(importer, specifier) {
-    if (importer === "sandbox:start") return specifier === "sandbox:entry" ? (current?.program.entry ?? "") : specifier;
+    if (importer === "sandbox:start")
+      return specifier === "sandbox:entry" ? (current?.program.entry ?? "") : specifier;
     if (importer.startsWith("sandbox:")) return `sandbox:${specifier.replace("./", "")}`;
-    const found = current && resolveImport(importer, specifier, current.program.files, current.language.extensions);
+    const found =
+      current && resolveImport(importer, specifier, current.program.files, current.language.extensions);
     if (found !== undefined) return found;
     throw guestError("ImportError", `Cannot find module '${specifier}' imported from ${importer}`);
   }
@@ -167,7 +169,9 @@ export async function createInstance(assets, memoryBytes, packages) {
       return language.transform(file.source, name);
     } catch (error) {
       const problem =
-        error instanceof ProgramRefused ? error.problem : { kind: "SyntaxError", message: "The file cannot be read" };
+        error instanceof ProgramRefused
+          ? error.problem
+          : { kind: "SyntaxError", message: "The file cannot be read" };
       if (!begun) refused ??= problem;
       throw guestError(problem.kind, problem.message);
     }
@@ -175,7 +179,8 @@ export async function createInstance(assets, memoryBytes, packages) {
 
   /** All that a program can reach outside its own memory. @returns {Record<string, HostFunction>} */
   function hostFunctions() {
-    const text = (/** @type {JSValueHandle | undefined} */ value) => (value?.isString ? value.toString() : "");
+    const text = (/** @type {JSValueHandle | undefined} */ value) =>
+      value?.isString ? value.toString() : "";
     return {
       write: (descriptor, piece) =>
         current?.control.write(descriptor?.toNumber() === 2 ? 2 : 1, text(piece)) ? vm.true : vm.false,
@@ -223,7 +228,11 @@ export async function createInstance(assets, memoryBytes, packages) {
 /** @returns {Outcome} */
 function unsettled() {
   const message = "The program waits at top level for a promise that nothing will settle";
-  return { status: "unsettled_await", exitCode: UNSETTLED_EXIT_CODE, error: { kind: "UnsettledAwait", message } };
+  return {
+    status: "unsettled_await",
+    exitCode: UNSETTLED_EXIT_CODE,
+    error: { kind: "UnsettledAwait", message },
+  };
 }
 
 /** @param {number} code @returns {Outcome} */

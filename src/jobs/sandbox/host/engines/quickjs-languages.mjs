@@ -14,7 +14,12 @@ export class ProgramRefused extends Error {
   }
 }
 
-/** @satisfies {Record<string, (packages: import("../engine.d.mts").Packages) => Promise<QuickjsLanguage>>} */
-export const LANGUAGES = {
-  javascript: async () => ({ extensions: [".js", ".mjs"], transform: (/** @type {string} */ source) => source }),
-};
+/**
+ * @param {string} language
+ * @param {import("../engine.d.mts").Packages} _packages
+ * @returns {Promise<QuickjsLanguage>}
+ */
+export async function languageOf(language, _packages) {
+  if (language === "javascript") return { extensions: [".js", ".mjs"], transform: (source) => source };
+  throw new Error(`No way to turn ${language} into JavaScript`);
+}

@@ -30,7 +30,11 @@ function substitute(mark, values) {
     case "%s":
       return typeof value === "object" && value !== null ? inspect(value, { depth: 0 }) : plain(value);
     case "%d":
-      return typeof value === "bigint" ? `${value}n` : typeof value === "object" ? "NaN" : String(Number(value));
+      return typeof value === "bigint"
+        ? `${value}n`
+        : typeof value === "object"
+          ? "NaN"
+          : String(Number(value));
     case "%i":
       return typeof value === "bigint" ? `${value}n` : String(Number.parseInt(String(value), 10));
     case "%f":
@@ -116,12 +120,16 @@ function table(rows) {
     ...keys.map((key) => (isRecord(row) && Object.hasOwn(row, key) ? inspect(row[key], { depth: 0 }) : "")),
     ...(bare ? [isRecord(row) ? "" : inspect(row, { depth: 0 })] : []),
   ]);
-  const widths = header.map((name, i) => Math.max(name.length, ...body.map((cells) => cells[i]?.length ?? 0)) + 2);
+  const widths = header.map(
+    (name, i) => Math.max(name.length, ...body.map((cells) => cells[i]?.length ?? 0)) + 2,
+  );
   const bar = (/** @type {string} */ left, /** @type {string} */ middle, /** @type {string} */ right) =>
     left + widths.map((width) => "─".repeat(width)).join(middle) + right;
   const row = (/** @type {string[]} */ cells) =>
     `│${cells.map((cell, i) => ` ${cell}`.padEnd(widths[i] ?? 0)).join("│")}│`;
-  return [bar("┌", "┬", "┐"), row(header), bar("├", "┼", "┤"), ...body.map(row), bar("└", "┴", "┘")].join("\n");
+  return [bar("┌", "┬", "┐"), row(header), bar("├", "┼", "┤"), ...body.map(row), bar("└", "┴", "┘")].join(
+    "\n",
+  );
 }
 
 /** @param {unknown} value @returns {value is Record<string, unknown>} */

@@ -5,7 +5,15 @@ const LINE_WIDTH = 76;
 const MOST_ITEMS = 100;
 const MOST_STRING = 10_000;
 const TypedArray = Object.getPrototypeOf(Uint8Array);
-const ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", "\v": "\\v", "\\": "\\\\" };
+const ESCAPES = {
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\v": "\\v",
+  "\\": "\\\\",
+};
 
 /**
  * @typedef {object} Walk

@@ -67,8 +67,8 @@ function uncaught(error) {
 export const begin = host.begin;
 
 const timers = createTimers(now, uncaught);
-export const nextTimer = timers.next;
-export const fireTimer = timers.fire;
+export const nextTimer = () => timers.next();
+export const fireTimer = () => timers.fire();
 
 let stdin = "";
 let read = 0;
@@ -88,8 +88,9 @@ const process = {
   env: Object.freeze({}),
   exitCode: /** @type {number | undefined} */ (undefined),
   platform: "sandbox",
-  exit(code = process.exitCode) {
-    host.exit(Number(code ?? 0));
+  /** @param {unknown} [code] */
+  exit(code) {
+    host.exit(Number(code ?? process.exitCode ?? 0));
     halt();
   },
   stdout: { write: (/** @type {unknown} */ text) => (write(1, String(text)), true), isTTY: false },
@@ -121,11 +122,11 @@ const globals = {
   console: createConsole(write, now),
   process,
   readline,
-  queueMicrotask(/** @type {unknown} */ callback) {
-    if (typeof callback !== "function") throw new TypeError("The callback of a microtask must be a function");
+  queueMicrotask(/** @type {unknown} */ task) {
+    if (typeof task !== "function") throw new TypeError("A microtask must be a function");
     void Promise.resolve().then(() => {
       try {
-        callback();
+        task();
       } catch (error) {
         uncaught(error);
       }

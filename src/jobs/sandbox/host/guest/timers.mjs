@@ -111,7 +111,8 @@ export function createTimers(now, uncaught) {
         schedule(f, ms, false, args),
       setInterval: (/** @type {unknown} */ f, /** @type {unknown} */ ms, /** @type {unknown[]} */ ...args) =>
         schedule(f, ms, true, args),
-      setImmediate: (/** @type {unknown} */ f, /** @type {unknown[]} */ ...args) => schedule(f, 0, false, args),
+      setImmediate: (/** @type {unknown} */ f, /** @type {unknown[]} */ ...args) =>
+        schedule(f, 0, false, args),
       clearTimeout: clear,
       clearInterval: clear,
       clearImmediate: clear,

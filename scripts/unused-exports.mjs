@@ -1,0 +1,59 @@
+// Every export of src is imported somewhere (src, test or bench), or carries `@public`.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { parseSync } from "@swc/core";
+import { ROOT } from "./prepare.mjs";
+import { sources } from "./sources.mjs";
+
+const files = sources(["src", "test", "bench"], [".ts"]);
+const exported = new Map();
+const used = new Set();
+
+for (const file of files) {
+  const text = readFileSync(file, "utf8");
+  const { body } = parseSync(text, { syntax: "typescript", target: "es2022" });
+  for (const item of body) {
+    if (
+      item.type === "ImportDeclaration" ||
+      item.type === "ExportNamedDeclaration" ||
+      item.type === "ExportAllDeclaration"
+    ) {
+      if (item.source) noteImport(file, item);
+    }
+    if (item.type === "ExportDeclaration" && file.startsWith(path.join(ROOT, "src"))) {
+      for (const name of namesOf(item.declaration)) exported.set(`${file}#${name}`, text);
+    }
+  }
+  for (const [, specifier] of text.matchAll(/import\(\s*"(\.[^"]+)"/g))
+    used.add(`${resolve(file, specifier)}#*`);
+}
+
+function noteImport(file, item) {
+  if (!item.source.value.startsWith(".")) return;
+  const target = resolve(file, item.source.value);
+  for (const specifier of item.specifiers ?? []) {
+    if (specifier.type === "ImportNamespaceSpecifier") used.add(`${target}#*`);
+    else used.add(`${target}#${(specifier.imported ?? specifier.orig ?? specifier.local)?.value}`);
+  }
+}
+
+function resolve(file, specifier) {
+  return path.resolve(path.dirname(file), specifier.replace(/\.js$/, ".ts"));
+}
+
+function namesOf(declaration) {
+  if (declaration.type === "VariableDeclaration") return declaration.declarations.map(({ id }) => id.value);
+  return [(declaration.identifier ?? declaration.id)?.value];
+}
+
+let bad = 0;
+for (const [key, text] of exported) {
+  const [file, name] = key.split("#");
+  if (used.has(key) || used.has(`${file}#*`)) continue;
+  // A type that an exported signature names is part of that signature.
+  const mentions = text.match(new RegExp(`\\b${name}\\b`, "g"))?.length ?? 0;
+  if (mentions > 1) continue;
+  console.log(`${path.relative(ROOT, file)}: ${name} is exported and not used`);
+  bad += 1;
+}
+process.exit(bad === 0 ? 0 : 1);

@@ -1,0 +1,155 @@
+import type { Outbox } from "../events/outbox.js";
+import type { Clock } from "../platform/clock.js";
+import type { Database } from "../platform/database/database.js";
+import type { Delivery, JobConsumer, JobQueue, Outcome, QueuedJob } from "../platform/job-queue/job-queue.js";
+import type { Logger } from "../platform/observability/logger.js";
+import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
+import { CANCEL_CHANNEL, decodeCancel } from "./cancellation.js";
+import type { Claims } from "./claims.js";
+import type { Backoff } from "./failure.js";
+import type { JobOutput } from "./job-output.js";
+import type { JobTypes } from "./job-type.js";
+import { createLeases, type Leases } from "./leases.js";
+import { type JobObservation, type RunAbort, runJob } from "./run.js";
+import type { RunRepository } from "./run-repository.js";
+import type { JobScheduler } from "./scheduler.js";
+import type { JobRow } from "./tables.js";
+
+/** Runs jobs. */
+export interface JobWorker {
+  /** Begins to take jobs; also while the queue is away, which it then waits for. */
+  start(): Promise<void>;
+  /** Takes no more jobs, waits up to `graceMs` for those that run, and hands the others back to start elsewhere. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** How patient a worker is; tests shorten it. */
+export interface WorkerTimings {
+  /** A run whose lease was not renewed for so long counts as dead. */
+  readonly leaseMs: number;
+  readonly renewMs: number;
+  readonly backoff: Backoff;
+  /** How long a handler may take to notice that it was aborted. */
+  readonly abortPatienceMs: number;
+  /** How long the end of a run is tried to be written while the database is away. */
+  readonly writePatienceMs: number;
+}
+
+/** The timings of the service. */
+export const WORKER_TIMINGS: WorkerTimings = {
+  leaseMs: 15_000,
+  renewMs: 5_000,
+  backoff: { firstMs: 1_000, mostMs: 60_000 },
+  abortPatienceMs: 2_000,
+  writePatienceMs: 30_000,
+};
+
+/** What {@link createJobWorker} needs. */
+export interface JobWorkerDeps {
+  readonly database: Database;
+  readonly queue: JobQueue;
+  readonly pubsub: PubSub;
+  readonly outbox: Outbox;
+  readonly types: JobTypes;
+  readonly claims: Claims;
+  readonly runs: RunRepository;
+  readonly scheduler: Pick<JobScheduler, "admitSoon">;
+  readonly output: JobOutput;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observe: (observation: JobObservation) => void;
+  readonly concurrency: number;
+  readonly timings: WorkerTimings;
+}
+
+/** A job type this process does not know may be known to a newer one; after so long nobody does. */
+const UNKNOWN_TYPE_PATIENCE_MS = 10 * 60_000;
+const UNKNOWN_TYPE_PAUSE_MS = 5_000;
+
+/** A worker: delivery → claim → handler under a lease → result and event in one transaction. */
+export function createJobWorker(deps: JobWorkerDeps): JobWorker {
+  const { queue, pubsub, types, claims, runs, scheduler, clock, logger, timings } = deps;
+  const running = new Map<RunAbort, { readonly job: JobRow; readonly ended: Promise<unknown> }>();
+  let leases: Leases | undefined;
+  let consumer: JobConsumer | undefined;
+  let unsubscribe: Unsubscribe | undefined;
+  let stopping = false;
+
+  async function process(delivery: Delivery): Promise<Outcome> {
+    const claim = await claims.claim(delivery);
+    if (claim.kind === "later") return { kind: "again", delayMs: claim.delayMs };
+    if (claim.kind === "settled") {
+      if (claim.ownerId !== undefined) scheduler.admitSoon(claim.ownerId);
+      return { kind: "done" };
+    }
+    const outcome = await run(claim.job, delivery.signal);
+    if (outcome.kind === "done" || outcome.delayMs > 0) scheduler.admitSoon(claim.job.owner_id);
+    return outcome;
+  }
+
+  async function run(job: JobRow, stopSignal: AbortSignal): Promise<Outcome> {
+    const controller = new AbortController();
+    const abort: RunAbort = (reason) => {
+      if (!controller.signal.aborted) controller.abort(reason);
+    };
+    // The queue also aborts when it gave the job to another worker. The row does not: there, this run still counts.
+    const onStop = () => {
+      if (stopping) abort("stopping");
+    };
+    stopSignal.addEventListener("abort", onStop);
+    const release = leases?.hold({ jobId: job.id, attempt: job.attempt }, () => abort("lost"));
+    const ended = runJob(deps, { job, type: types.get(job.type), signal: controller.signal, abort, unknown });
+    running.set(abort, { job, ended });
+    try {
+      return await ended;
+    } finally {
+      running.delete(abort);
+      release?.();
+      stopSignal.removeEventListener("abort", onStop);
+    }
+  }
+
+  function unknown(job: JobRow): number | undefined {
+    const waited = clock.now() - job.queued_at.getTime();
+    return waited < UNKNOWN_TYPE_PATIENCE_MS ? UNKNOWN_TYPE_PAUSE_MS : undefined;
+  }
+
+  async function onCrashed(job: QueuedJob): Promise<void> {
+    for (;;) {
+      const claim = await claims.giveUp(job);
+      if (claim.kind !== "later" || claim.delayMs > timings.leaseMs * 2) {
+        if (claim.kind === "settled" && claim.ownerId !== undefined) scheduler.admitSoon(claim.ownerId);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, claim.delayMs));
+    }
+  }
+
+  return {
+    async start() {
+      leases = createLeases({
+        renew: (refs) => runs.renew(deps.database, refs, timings.leaseMs),
+        everyMs: timings.renewMs,
+        onError: (error) => logger.warn("the leases of running jobs were not renewed", { error }),
+      });
+      pubsub
+        .subscribe(CANCEL_CHANNEL, (message) => {
+          const cancelled = decodeCancel(message);
+          for (const [abort, { job }] of running)
+            if (job.id === cancelled?.jobId && job.attempt === cancelled.attempt) abort("cancelled");
+        })
+        .then((end) => {
+          unsubscribe = end;
+        })
+        .catch(() => logger.warn("cancellations are not announced; running jobs see them at their next lease"));
+      consumer = queue.consume({ concurrency: deps.concurrency, process, onCrashed });
+    },
+    async stop(graceMs) {
+      stopping = true;
+      await consumer?.close(graceMs);
+      await Promise.allSettled([...running.values()].map(({ ended }) => ended));
+      leases?.stop();
+      await unsubscribe?.().catch(() => undefined);
+    },
+  };
+}
