@@ -20,7 +20,10 @@ const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
  */
 export function canonicalEmail(input: string): string | undefined {
   if (input.length > MAX_INPUT_LENGTH) return undefined;
-  const text = input.normalize("NFKC").replace(/^ +| +$/g, "").toLowerCase();
+  const text = input
+    .normalize("NFKC")
+    .replace(/^ +| +$/g, "")
+    .toLowerCase();
   const at = text.indexOf("@");
   if (at < 1 || at !== text.lastIndexOf("@")) return undefined;
   const local = text.slice(0, at);

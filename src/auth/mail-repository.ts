@@ -124,16 +124,14 @@ export function createMailRepository(): MailRepository {
       }));
     },
     async markSent(sql, id) {
-      await t(sql)
-        .updateTable("auth_mails")
-        .set({ sent_at: raw`now()` })
-        .where("id", "=", id)
-        .execute();
+      await t(sql).updateTable("auth_mails").set({ sent_at: raw`now()` }).where("id", "=", id).execute();
     },
     async prune(sql, limit) {
       await raw`
         delete from auth_mails where id in (
-          select id from auth_mails where expires_at < now() - interval '1 day' limit ${limit})`.execute(t(sql));
+          select id from auth_mails where expires_at < now() - interval '1 day' limit ${limit})`.execute(
+        t(sql),
+      );
     },
   };
 }

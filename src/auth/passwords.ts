@@ -59,7 +59,7 @@ function digest(password: string): string {
 
 /** Why a password cannot be chosen, or undefined. Any character is welcome; no rule asks for a kind of them. */
 export function passwordFault(password: string): string | undefined {
-  if ([...password.normalize("NFC")].length < MIN_PASSWORD_LENGTH)
+  if (Array.from(password.normalize("NFC")).length < MIN_PASSWORD_LENGTH)
     return `must have at least ${MIN_PASSWORD_LENGTH} characters`;
   if (COMMON_PASSWORDS.has(password.normalize("NFC").toLowerCase()))
     return "is one of the most common passwords";

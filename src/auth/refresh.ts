@@ -55,7 +55,7 @@ export function createRefresh(deps: {
       // Of many requests at once, one ends it and reports it.
       if (ids.length === 0) return undefined;
       await mails.insert(tx, session.userId, "session_reused", MAIL_LIFETIMES.session_reused);
-      tx.afterCommit(mailSender.kick);
+      tx.afterCommit(() => mailSender.kick());
       return lifecycle.announceEnd(tx, {
         userId: session.userId,
         ids,
@@ -99,8 +99,8 @@ export function createRefresh(deps: {
       // The client can do nothing with it but sign in again, and learns nothing about which sessions exist.
       if (!known) throw refusal("session_expired");
       const { session, n } = known;
-      if (session.counter === n) {
-        if (session.active && !session.expired) await limits.requireRotation(session.id);
+      if (session.counter === n && session.active && !session.expired) {
+        await limits.requireRotation(session.id);
         const rotated = await sessions.rotate(database, session.id, n, lifetimes.idleMs);
         if (rotated) {
           await limits.rotated(session.id);

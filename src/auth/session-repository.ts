@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Expression, type ExpressionBuilder, type Selectable, type SqlBool, sql as raw } from "kysely";
+import { type Expression, type ExpressionBuilder, sql as raw, type Selectable, type SqlBool } from "kysely";
 import { v7 } from "uuid";
 import type { Sql, Tx } from "../platform/database/database.js";
 import type { RotationState } from "./refresh-tokens.js";
@@ -189,11 +189,7 @@ export function createSessionRepository(): SessionRepository {
         ),
       ),
     async touchAuthTime(tx, id) {
-      await t(tx)
-        .updateTable("auth_sessions")
-        .set({ auth_time: raw`now()` })
-        .where("id", "=", id)
-        .execute();
+      await t(tx).updateTable("auth_sessions").set({ auth_time: raw`now()` }).where("id", "=", id).execute();
     },
     async prune(sql, limit) {
       await raw`
@@ -213,7 +209,9 @@ const RECORD = [
   "counter",
   "confirmed",
   raw<boolean>`state = 'active' and not exists (
-    select 1 from users where users.id = auth_sessions.user_id and users.disabled_at is not null)`.as("active"),
+    select 1 from users where users.id = auth_sessions.user_id and users.disabled_at is not null)`.as(
+    "active",
+  ),
   raw<boolean>`now() >= least(idle_expires_at, absolute_expires_at)`.as("expired"),
   raw<number>`extract(epoch from now() - rotated_at)::float8 * 1000`.as("since_rotation"),
   raw<number>`extract(epoch from absolute_expires_at - now())::float8 * 1000`.as("remaining"),
@@ -222,7 +220,12 @@ const RECORD = [
 type RecordRow = Pick<
   Selectable<AuthTables["auth_sessions"]>,
   "id" | "user_id" | "salt" | "counter" | "confirmed"
-> & { readonly active: boolean; readonly expired: boolean; readonly since_rotation: number; readonly remaining: number };
+> & {
+  readonly active: boolean;
+  readonly expired: boolean;
+  readonly since_rotation: number;
+  readonly remaining: number;
+};
 
 function toRecord(row: RecordRow): SessionRecord {
   return {

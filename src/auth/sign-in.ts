@@ -83,7 +83,7 @@ export function createSignIn(deps: {
           projectId: null,
           userId: made.id,
         });
-        tx.afterCommit(mailSender.kick);
+        tx.afterCommit(() => mailSender.kick());
         return { user: made, session: await lifecycle.open(tx, made.id, context) };
       });
       return { user, tokens: await lifecycle.pair(session) };

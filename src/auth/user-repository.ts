@@ -1,4 +1,4 @@
-import { type Selectable, sql as raw } from "kysely";
+import { sql as raw, type Selectable } from "kysely";
 import { v7 } from "uuid";
 import type { Sql, Tx } from "../platform/database/database.js";
 import type { AuthTables } from "./tables.js";

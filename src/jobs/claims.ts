@@ -5,6 +5,7 @@ import type { Database, Tx } from "../platform/database/database.js";
 import type { QueuedJob } from "../platform/job-queue/job-queue.js";
 import type { Access } from "../projects/access.js";
 import type { Accounts } from "../projects/accounts.js";
+import type { JobTypes } from "./job-type.js";
 import type { JobRepository } from "./repository.js";
 import type { JobGlance, RunRepository } from "./run-repository.js";
 import type { JobRow } from "./tables.js";
@@ -27,6 +28,9 @@ export interface Claims {
 
 /** Added to every wait for something to end, so that it has ended. */
 const MARGIN_MS = 50;
+/** During a deployment a newer worker may know a type that this one does not; after so long nobody does. */
+const UNKNOWN_TYPE_PATIENCE_MS = 10 * 60_000;
+const UNKNOWN_TYPE_PAUSE_MS = 5_000;
 const CRASHED = { code: "worker_crashed", message: "The worker died each time it ran the job." } as const;
 
 /** Claims over the rows of `jobs`: a delivery is only a hint, the row decides. */
@@ -34,6 +38,7 @@ export function createClaims(deps: {
   database: Database;
   repository: JobRepository;
   runs: RunRepository;
+  types: JobTypes;
   outbox: Outbox;
   access: Pick<Access, "requireForWrite">;
   accounts: Pick<Accounts, "findById">;
@@ -41,7 +46,7 @@ export function createClaims(deps: {
   runningPerUser: number;
   leaseMs: number;
 }): Claims {
-  const { database, repository, runs, outbox, access, accounts, clock } = deps;
+  const { database, repository, runs, types, outbox, access, accounts, clock } = deps;
 
   /** Whether the owner may still run it; asked again at every start, because roles change while jobs wait. */
   async function mayRun(tx: Tx, { ownerId, projectId }: JobGlance): Promise<boolean> {
@@ -52,7 +57,8 @@ export function createClaims(deps: {
       await access.requireForWrite(tx, ownerId, projectId, "job.run");
       return true;
     } catch (error) {
-      if (error instanceof AppError && (error.code === "not_found" || error.code === "forbidden")) return false;
+      if (error instanceof AppError && (error.code === "not_found" || error.code === "forbidden"))
+        return false;
       throw error;
     }
   }
@@ -98,6 +104,10 @@ export function createClaims(deps: {
     if (seen.aliveMs > 0) return { kind: "later", delayMs: seen.aliveMs + MARGIN_MS };
     const dueMs = seen.runAt.getTime() - clock.now();
     if (dueMs > 0) return { kind: "later", delayMs: dueMs + MARGIN_MS };
+    const waitedMs = clock.now() - seen.queuedAt.getTime();
+    if (!types.has(seen.type) && waitedMs < UNKNOWN_TYPE_PATIENCE_MS) {
+      return { kind: "later", delayMs: UNKNOWN_TYPE_PAUSE_MS };
+    }
     return undefined;
   }
 
@@ -128,7 +138,8 @@ export function createClaims(deps: {
         const now = await runs.glance(tx, delivery.jobId);
         const other = settledOrLater(now, delivery);
         if (other || !now) return other ?? settled;
-        if (now.status === "processing" && now.attempt >= now.maxAttempts) await failCrashed(tx, delivery, now);
+        if (now.status === "processing" && now.attempt >= now.maxAttempts)
+          await failCrashed(tx, delivery, now);
         else await runs.park(tx, delivery.jobId, new Date(clock.now()));
         return settled;
       }),

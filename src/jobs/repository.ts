@@ -20,6 +20,9 @@ export interface NewJob {
   readonly now: Date;
 }
 
+/** What decides who may see a job. */
+export type JobScope = Pick<JobRow, "owner_id" | "project_id">;
+
 /** Which jobs a list shows. */
 export interface JobFilter {
   /** All jobs of the project, or … */
@@ -38,6 +41,8 @@ export interface JobRepository {
   countQueued(tx: Tx, ownerId: string): Promise<number>;
   insert(tx: Tx, job: NewJob): Promise<JobRow>;
   find(sql: Sql, jobId: string): Promise<JobRow | undefined>;
+  /** Whose it is. */
+  scopeOf(sql: Sql, jobId: string): Promise<JobScope | undefined>;
   /** Newest first. */
   pageOf(
     sql: Sql,
@@ -67,9 +72,7 @@ export function createJobRepository(): JobRepository {
     async countQueued(tx, ownerId) {
       const { rows } = await raw<{ n: number }>`
         select count(*)::int as n from jobs
-        where owner_id = ${ownerId} and status in ('pending', 'retrying')`.execute(
-        tx.tables<JobTables>(),
-      );
+        where owner_id = ${ownerId} and status in ('pending', 'retrying')`.execute(tx.tables<JobTables>());
       return rows[0]?.n ?? 0;
     },
     insert: (tx, job) =>
@@ -95,6 +98,13 @@ export function createJobRepository(): JobRepository {
         .executeTakeFirstOrThrow(),
     find: (sql, jobId) =>
       sql.tables<JobTables>().selectFrom("jobs").select(COLUMNS).where("id", "=", jobId).executeTakeFirst(),
+    scopeOf: (sql, jobId) =>
+      sql
+        .tables<JobTables>()
+        .selectFrom("jobs")
+        .select(["owner_id", "project_id"])
+        .where("id", "=", jobId)
+        .executeTakeFirst(),
     pageOf(sql, filter, limit, after) {
       let query = sql
         .tables<JobTables>()

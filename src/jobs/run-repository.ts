@@ -20,6 +20,7 @@ export interface JobGlance {
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly runAt: Date;
+  readonly queuedAt: Date;
   /** Milliseconds the current run is taken for alive; 0 when there is none or it is not. */
   readonly aliveMs: number;
 }
@@ -86,6 +87,7 @@ export function createRunRepository(): RunRepository {
           "attempt",
           "max_attempts as maxAttempts",
           "run_at as runAt",
+          "queued_at as queuedAt",
           raw<number>`case when status = 'processing' then greatest(0, ceil(extract(epoch from
             lease_until - clock_timestamp()) * 1000))::int else 0 end`.as("aliveMs"),
         ])

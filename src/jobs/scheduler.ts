@@ -58,7 +58,9 @@ export function createJobScheduler(deps: {
   }
 
   async function handle(events: readonly DomainEvent[]): Promise<void> {
-    const jobIds = events.filter(({ type }) => CONSUMED.has(type)).map(({ payload }) => String(payload.jobId));
+    const jobIds = events
+      .filter(({ type }) => CONSUMED.has(type))
+      .map(({ payload }) => String(payload.jobId));
     if (jobIds.length === 0) return;
     const delayed = await repository.delayed(database, jobIds, now());
     for (const job of delayed) await queue.enqueue(job, { delayMs: job.delayMs });

@@ -199,6 +199,9 @@ export const languageSchema = z
   .strictObject({
     id: z.string(),
     aliases: z.array(z.string()).readonly(),
+    extension: z
+      .string()
+      .meta({ description: "Of the file of a program that is one file, without the dot." }),
     engine: z.strictObject({
       id: z.string(),
       version: z.string(),

@@ -40,7 +40,7 @@ export const WORKER_TIMINGS: WorkerTimings = {
   leaseMs: 15_000,
   renewMs: 5_000,
   backoff: { firstMs: 1_000, mostMs: 60_000 },
-  abortPatienceMs: 2_000,
+  abortPatienceMs: 800,
   writePatienceMs: 30_000,
 };
 
@@ -62,13 +62,9 @@ export interface JobWorkerDeps {
   readonly timings: WorkerTimings;
 }
 
-/** A job type this process does not know may be known to a newer one; after so long nobody does. */
-const UNKNOWN_TYPE_PATIENCE_MS = 10 * 60_000;
-const UNKNOWN_TYPE_PAUSE_MS = 5_000;
-
 /** A worker: delivery → claim → handler under a lease → result and event in one transaction. */
 export function createJobWorker(deps: JobWorkerDeps): JobWorker {
-  const { queue, pubsub, types, claims, runs, scheduler, clock, logger, timings } = deps;
+  const { queue, pubsub, types, claims, runs, scheduler, logger, timings } = deps;
   const running = new Map<RunAbort, { readonly job: JobRow; readonly ended: Promise<unknown> }>();
   let leases: Leases | undefined;
   let consumer: JobConsumer | undefined;
@@ -98,7 +94,7 @@ export function createJobWorker(deps: JobWorkerDeps): JobWorker {
     };
     stopSignal.addEventListener("abort", onStop);
     const release = leases?.hold({ jobId: job.id, attempt: job.attempt }, () => abort("lost"));
-    const ended = runJob(deps, { job, type: types.get(job.type), signal: controller.signal, abort, unknown });
+    const ended = runJob(deps, { job, type: types.get(job.type), signal: controller.signal, abort });
     running.set(abort, { job, ended });
     try {
       return await ended;
@@ -107,11 +103,6 @@ export function createJobWorker(deps: JobWorkerDeps): JobWorker {
       release?.();
       stopSignal.removeEventListener("abort", onStop);
     }
-  }
-
-  function unknown(job: JobRow): number | undefined {
-    const waited = clock.now() - job.queued_at.getTime();
-    return waited < UNKNOWN_TYPE_PATIENCE_MS ? UNKNOWN_TYPE_PAUSE_MS : undefined;
   }
 
   async function onCrashed(job: QueuedJob): Promise<void> {
@@ -141,7 +132,9 @@ export function createJobWorker(deps: JobWorkerDeps): JobWorker {
         .then((end) => {
           unsubscribe = end;
         })
-        .catch(() => logger.warn("cancellations are not announced; running jobs see them at their next lease"));
+        .catch(() =>
+          logger.warn("cancellations are not announced; running jobs see them at their next lease"),
+        );
       consumer = queue.consume({ concurrency: deps.concurrency, process, onCrashed });
     },
     async stop(graceMs) {

@@ -23,7 +23,7 @@ export interface ProjectFields {
 
 /** The SQL of projects. */
 export interface ProjectRepository extends RoleReader {
-  /** Creates a project without members. */
+  /** Creates a project without members; its first member makes its revision 1. */
   insert(tx: Tx, id: string, fields: ProjectFields, at: Date): Promise<void>;
   find(sql: Sql, projectId: string, userId: string): Promise<ProjectRow | undefined>;
   /** As `find`, and keeps the row from other changes until the transaction ends. */
@@ -88,7 +88,7 @@ export function createProjectRepository(): ProjectRepository {
       await tx
         .tables<ProjectTables>()
         .insertInto("projects")
-        .values({ id, ...fields, revision: 1, version: 1, created_at: at, updated_at: at })
+        .values({ id, ...fields, revision: 0, version: 1, created_at: at, updated_at: at })
         .execute();
     },
     find: (sql, projectId, userId) => seenBy(sql, userId).where("p.id", "=", projectId).executeTakeFirst(),

@@ -39,10 +39,9 @@ export function keep(peer: Peer, monotonic: number, now: number): void {
     peer.warnedExpiry = true;
     peer.send(JSON.stringify({ type: "auth.expiring", expiresAt: new Date(peer.expiresAt).toISOString() }));
   }
-  const silent = monotonic - Math.max(peer.heardAt, peer.pingedAt);
   if (peer.pingedAt > peer.heardAt) {
     if (monotonic - peer.pingedAt > PONG_MS) peer.transport.terminate();
-  } else if (silent > PING_MS) {
+  } else if (monotonic - peer.heardAt > PING_MS) {
     peer.pingedAt = monotonic;
     peer.transport.write(PING_FRAME);
   }

@@ -67,9 +67,10 @@ export class Peer {
   custom = false;
   /** Appends under way; access changes and drains wait for them. */
   readonly inFlight = new Set<Promise<unknown>>();
-  /** When it was last heard of and last pinged, ms of the monotonic clock. */
+  /** When it was last heard of, ms of the monotonic clock. */
   heardAt = performance.now();
-  pingedAt = performance.now();
+  /** When it was last pinged; before `heardAt` when that ping, or a later message, was heard. */
+  pingedAt = 0;
   /** Since when its queue has been over the soft bound, or 0. */
   slowSince = 0;
   warnedExpiry = false;

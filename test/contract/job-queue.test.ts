@@ -301,6 +301,32 @@ describe.each(kinds.filter(({ missing }) => missing === undefined))(
       await eventually(async () => expect(await queue.counts()).toMatchObject({ active: 1 }));
     });
 
+    it("[JQ28] never runs a job twice at once in one process, also when its lock ran out", async () => {
+      const queue = bench.openQueue({ lockMs: SHORT_LOCK_MS });
+      const gate = createGate();
+      let running = 0;
+      let most = 0;
+      const told = consume(
+        queue,
+        async (_delivery, nth) => {
+          running += 1;
+          most = Math.max(most, running);
+          // A processor that does not listen to its signal.
+          if (nth === 1) await gate.opened;
+          running -= 1;
+          return DONE;
+        },
+        2,
+      );
+      await queue.enqueue({ jobId: "a", generation: 1 });
+      await told.delivered(1);
+      await store.dropLock(bench.queueName, "a-1");
+      await eventually(async () => expect(await queue.counts()).toMatchObject({ delayed: 1 }));
+      gate.open();
+      await told.delivered(2);
+      expect(most).toBe(1);
+    });
+
     it("[JQ20] refuses ids, generations, priorities and delays it cannot carry", async () => {
       const queue = bench.openQueue();
       const job = { jobId: "a", generation: 1 };

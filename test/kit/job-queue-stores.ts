@@ -27,6 +27,8 @@ export interface JobQueueStore {
   dump(): Promise<string>;
   /** Takes a running job's lock away, as if another worker had it. */
   stealLock(queueName: string, deliveryId: string): Promise<void>;
+  /** Lets a running job's lock run out, as if its worker had been cut off. */
+  dropLock(queueName: string, deliveryId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -70,6 +72,13 @@ async function openPostgres(): Promise<JobQueueStore> {
   const database = await createTestDatabase({ migrated: false });
   const { connection } = database;
   const client = await connectClient(connection);
+  async function lock(queueName: string, deliveryId: string, change: string): Promise<void> {
+    const { rowCount } = await client.query(
+      `update bullmq.job set ${change} where queue = $1 and id = $2 and state = 'active'`,
+      [queueName, deliveryId],
+    );
+    if (rowCount !== 1) throw new Error("there is no such job");
+  }
   return {
     address: { kind: "postgres", connection },
     target: postgresTarget(connection),
@@ -78,13 +87,9 @@ async function openPostgres(): Promise<JobQueueStore> {
       const { rows } = await client.query("select * from bullmq.job");
       return JSON.stringify(rows);
     },
-    async stealLock(queueName, deliveryId) {
-      const { rowCount } = await client.query(
-        "update bullmq.job set lock_token = 'another' where queue = $1 and id = $2",
-        [queueName, deliveryId],
-      );
-      if (rowCount !== 1) throw new Error("there is no such job");
-    },
+    stealLock: (queueName, deliveryId) => lock(queueName, deliveryId, "lock_token = 'another'"),
+    dropLock: (queueName, deliveryId) =>
+      lock(queueName, deliveryId, "lock_token = null, locked_until_ms = 1"),
     async close() {
       await client.end();
       await database.close();
@@ -144,6 +149,7 @@ function redisStore(
   const prefix = `{atelier-test-${randomBytes(6).toString("hex")}}`;
   const redis = createRedis({ ...place, onError: () => undefined });
   const { commands } = redis;
+  const lock = (queueName: string, deliveryId: string): string => `${prefix}:${queueName}:${deliveryId}:lock`;
   const keys = (): Promise<string[]> => commands.run((client) => client.keys(`${prefix}:*`));
   return {
     address: { kind: "redis", redis: place, prefix },
@@ -162,9 +168,13 @@ function redisStore(
       return JSON.stringify(found);
     },
     async stealLock(queueName, deliveryId) {
-      const lock = `${prefix}:${queueName}:${deliveryId}:lock`;
-      const set = await commands.run((client) => client.set(lock, "another", "PX", 60_000, "XX"));
+      const key = lock(queueName, deliveryId);
+      const set = await commands.run((client) => client.set(key, "another", "PX", 60_000, "XX"));
       if (set !== "OK") throw new Error("there is no such lock");
+    },
+    async dropLock(queueName, deliveryId) {
+      const deleted = await commands.run((client) => client.del(lock(queueName, deliveryId)));
+      if (deleted !== 1) throw new Error("there is no such lock");
     },
     async close() {
       const left = await keys();

@@ -78,7 +78,7 @@ exec 3<&0
 folder=$1; shift
 "$@" </dev/null 3<&- & server=$!
 echo "pid $server"
-{ cat <&3 >/dev/null; kill -9 "$server"; rm -rf "$folder"; } 2>/dev/null & guard=$!
+{ cat <&3 >/dev/null; trap "" TERM; kill -9 "$server"; rm -rf "$folder"; } 2>/dev/null & guard=$!
 wait "$server"; code=$?
 kill "$guard" 2>/dev/null
 exit $code

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { v7 } from "uuid";
-import { AppError } from "../../src/errors.js";
+import { AppError, type FieldError } from "../../src/errors.js";
 import { createAuthzLog } from "../../src/events/authz-log.js";
 import { createAuthzWatch } from "../../src/events/authz-watch.js";
 import { createOutbox } from "../../src/events/outbox.js";
@@ -18,7 +18,9 @@ import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
 import { createMemoryRateLimiter } from "../../src/platform/rate-limit/memory.js";
 import type { Accounts } from "../../src/projects/accounts.js";
 import { createProjects, invitePolicies, type Projects } from "../../src/projects/projects.js";
+import type { IssuedInvitation, Member, Project } from "../../src/projects/schema.js";
 import type { ProjectTables } from "../../src/projects/tables.js";
+import type { Workspace } from "../../src/workspaces/schema.js";
 import { createWorkspaces, type Workspaces } from "../../src/workspaces/workspaces.js";
 import { createTestDatabase } from "./postgres.js";
 
@@ -33,13 +35,23 @@ export interface TestUser {
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  // The tests look into bodies of many shapes; what is not there makes them fail.
   readonly body: Body;
 }
 
-/** Parsed JSON of any shape. */
+/** Everything a body can hold; a test that looks for what is not there fails. */
 export interface Body {
-  readonly [member: string]: Body & string & number & Body[] & null;
+  readonly project: Project;
+  readonly projects: readonly Project[];
+  readonly member: Member;
+  readonly members: readonly Member[];
+  readonly invitation: IssuedInvitation;
+  readonly invitations: readonly IssuedInvitation[];
+  readonly workspace: Workspace;
+  readonly workspaces: readonly Workspace[];
+  readonly nextCursor: string | null;
+  readonly code: string;
+  readonly requestId: string;
+  readonly errors: readonly FieldError[];
 }
 
 /** What a request carries. */
@@ -213,7 +225,7 @@ export async function createProjectApp(options: { invitesPerHour?: number } = {}
     },
     async project(owner, members = []) {
       const made = await app.call("POST", "/projects", { as: owner, body: { name: "A project" } });
-      const projectId = made.body.project!.id!;
+      const projectId = made.body.project.id;
       for (const [user, role] of members) {
         const added = await app.call("POST", `/projects/${projectId}/members`, {
           as: owner,

@@ -75,6 +75,7 @@ export function connectSocket(
           ),
         ms,
       );
+      timer.unref();
       waiters.add(check);
       check();
     });

@@ -16,7 +16,10 @@ export interface Keeper {
   stop(): Promise<void>;
 }
 
-/** Starts the server and waits until its database answers. The first start fails loudly; later the server is started again, after ever longer pauses, until it stays. */
+/**
+ * Starts the server and waits until its database answers. The first start fails loudly; later the server is started again,
+ * after ever longer pauses, until it stays.
+ */
 export async function keepRunning(
   home: ServerHome,
   settings: Readonly<Record<string, string>>,
@@ -106,11 +109,12 @@ async function ensureDatabase(connection: PostgresConnection): Promise<void> {
   }
   const admin = await connectClient({ ...connection, user: "postgres", database: "postgres" });
   try {
-    const { rowCount } = await admin.query("select 1 from pg_roles where rolname = $1", [DATABASE]);
-    const password =
-      connection.password === undefined ? "" : ` password ${admin.escapeLiteral(connection.password)}`;
-    if (rowCount === 0) await admin.query(`create role ${DATABASE} login${password}`);
-    await admin.query(`create database ${DATABASE} owner ${DATABASE}`);
+    const { user = "", database = "", password } = connection;
+    const role = admin.escapeIdentifier(user);
+    const { rowCount } = await admin.query("select 1 from pg_roles where rolname = $1", [user]);
+    const secret = password === undefined ? "" : ` password ${admin.escapeLiteral(password)}`;
+    if (rowCount === 0) await admin.query(`create role ${role} login${secret}`);
+    await admin.query(`create database ${admin.escapeIdentifier(database)} owner ${role}`);
   } finally {
     await admin.end();
   }

@@ -5,13 +5,8 @@ import os from "node:os";
 import path from "node:path";
 import { chooseAccount, commandFor, giveTo, type ServerAccount, shortFolder } from "./embedded-account.js";
 import { checkPostgres, locatePostgres } from "./embedded-binaries.js";
-import {
-  endLeftover,
-  initialise,
-  type ServerHome,
-  type ServerProcess,
-  startServer,
-} from "./embedded-server.js";
+import { keepRunning } from "./embedded-keeper.js";
+import { endLeftover, initialise, type ServerHome } from "./embedded-server.js";
 import { type FolderLock, FolderLockedError, lockFolder } from "./folder-lock.js";
 import type { PostgresConnection } from "./postgres-connection.js";
 

@@ -39,29 +39,31 @@ const DRIVER_MESSAGES = [
   "Cannot use a pool after calling end",
 ];
 
-function codeOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : "";
+/** A text member of whatever was thrown; not by `instanceof`, which another realm's errors would fail. */
+function textOf(error: unknown, member: "code" | "message"): string {
+  if (typeof error !== "object" || error === null) return "";
+  const text = (error as Readonly<Record<string, unknown>>)[member];
+  return typeof text === "string" ? text : "";
 }
 
 /** True when the server ended the statement because two transactions met; the whole transaction can run again. */
 export function isSerializationFailure(error: unknown): boolean {
-  return RETRYABLE_STATES.has(codeOf(error));
+  return RETRYABLE_STATES.has(textOf(error, "code"));
 }
 
 /** True when `error` means that the database is away, overloaded or did not answer in time. */
 export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = codeOf(error);
+  const code = textOf(error, "code");
+  const message = textOf(error, "message");
   return (
     UNAVAILABLE_CLASSES.has(code.slice(0, 2)) ||
     UNAVAILABLE_STATES.has(code) ||
     SOCKET_CODES.has(code) ||
-    DRIVER_MESSAGES.some((message) => error.message.startsWith(message))
+    DRIVER_MESSAGES.some((start) => message.startsWith(start))
   );
 }
 
 /** True when the session that met `error` must not serve another statement. */
 export function breaksSession(error: unknown): boolean {
-  return isUnavailable(error) && !SESSION_SURVIVES.has(codeOf(error));
+  return isUnavailable(error) && !SESSION_SURVIVES.has(textOf(error, "code"));
 }

@@ -51,6 +51,7 @@ class QueueWorker extends Worker<QueuedJob, void, string, IQueueBackend, JobProg
     try {
       return await super.moveToActive(token, name);
     } catch (error) {
+      await pause(RETRY_PAUSE_MS);
       throw error;
     }
   }
@@ -127,7 +128,7 @@ export function createBullmqConsumer(options: BullmqConsumerOptions): JobConsume
     const id = job.id ?? "";
     // Fetched in the moment the consumer was closed, or given back while its former run here has not come to its end.
     if (stopped) return postpone(job, token, 0);
-    if (running.has(id)) return postpone(job, token, RETRY_PAUSE_MS);
+    if (id === "") return postpone(job, token, RETRY_PAUSE_MS);
 
     const controller = new AbortController();
     let release = (): void => {};

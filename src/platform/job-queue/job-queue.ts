@@ -41,7 +41,8 @@ export interface JobQueue {
   remove(job: QueuedJob): Promise<boolean>;
   /**
    * Starts up to `concurrency` processors. A processor that throws is delivered again with backoff. `onCrashed` is told
-   * of a job whose worker died more than once while running it.
+   * of a job whose worker died more than once while running it, instead of delivering it; when it rejects it is told
+   * again with the same backoff.
    */
   consume(options: {
     readonly concurrency: number;

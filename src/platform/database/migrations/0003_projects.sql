@@ -4,7 +4,7 @@ create table projects (
   id          uuid primary key,
   name        text not null,
   description text,
-  revision    integer not null default 1,
+  revision    integer not null default 0,
   version     integer not null default 1,
   created_at  timestamptz not null,
   updated_at  timestamptz not null

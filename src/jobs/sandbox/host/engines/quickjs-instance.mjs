@@ -36,7 +36,7 @@ export async function createInstance(assets, memoryBytes, packages) {
   /** @type {{program: Program, control: RunControl, language: import("./quickjs-languages.mjs").QuickjsLanguage} | undefined} */
   let current;
   let begun = false;
-  /** What a transform said before the program began. @type {ProgramError | undefined} */
+  /** Why the program cannot begin. @type {ProgramError | undefined} */
   let refused;
   /** @type {Map<number, {promise: JSValueHandle, reason: JSValueHandle}>} */
   const rejections = new Map();
@@ -154,7 +154,21 @@ export async function createInstance(assets, memoryBytes, packages) {
     const found =
       current && resolveImport(importer, specifier, current.program.files, current.language.extensions);
     if (found !== undefined) return found;
-    throw guestError("ImportError", `Cannot find module '${specifier}' imported from ${importer}`);
+    throw refuse({
+      kind: "ImportError",
+      message: `Cannot find module '${specifier}' imported from ${importer}`,
+      ...placeOfImport(specifier, importer, current?.program.files),
+    });
+  }
+
+  /** What the program sees of a problem, which is also the reason when it has not begun. @param {ProgramError} problem */
+  function refuse(problem) {
+    if (!begun) refused ??= problem;
+    const error = new Error(problem.message);
+    error.name = problem.kind;
+    // The library hands it on, and it names files of this machine.
+    error.stack = "";
+    return error;
   }
 
   /** @param {string} name */
@@ -168,12 +182,11 @@ export async function createInstance(assets, memoryBytes, packages) {
     try {
       return language.transform(file.source, name);
     } catch (error) {
-      const problem =
+      throw refuse(
         error instanceof ProgramRefused
           ? error.problem
-          : { kind: "SyntaxError", message: "The file cannot be read" };
-      if (!begun) refused ??= problem;
-      throw guestError(problem.kind, problem.message);
+          : { kind: "SyntaxError", message: "The file cannot be read" },
+      );
     }
   }
 
@@ -183,7 +196,9 @@ export async function createInstance(assets, memoryBytes, packages) {
       value?.isString ? value.toString() : "";
     return {
       write: (descriptor, piece) =>
-        current?.control.write(descriptor?.toNumber() === 2 ? 2 : 1, text(piece)) ? vm.true : vm.false,
+        current?.control.write(descriptor?.toNumber() === 2 ? 2 : 1, text(piece).slice(1))
+          ? vm.true
+          : vm.false,
       begin: () => {
         begun = true;
         current?.control.begin();
@@ -241,16 +256,14 @@ function exited(code) {
   return { status: exitCode === 0 ? "ok" : "nonzero_exit", exitCode };
 }
 
-/**
- * An error for the program; without its own stack, which names files of this machine.
- * @param {string} name
- * @param {string} message
- */
-function guestError(name, message) {
-  const error = new Error(message);
-  error.name = name;
-  error.stack = "";
-  return error;
+/** @param {string} specifier @param {string} importer @param {ReadonlyMap<string, string> | undefined} files */
+function placeOfImport(specifier, importer, files) {
+  const source = files?.get(importer);
+  const at =
+    source === undefined ? -1 : Math.max(source.indexOf(`"${specifier}"`), source.indexOf(`'${specifier}'`));
+  if (source === undefined || at === -1) return {};
+  const before = source.slice(0, at).split("\n");
+  return { file: importer, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
 }
 
 /**

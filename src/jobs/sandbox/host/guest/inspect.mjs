@@ -1,9 +1,12 @@
 // Runs inside the guest, beside hostile values: a getter, proxy or toString that misbehaves harms its own program only.
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
-const LINE_WIDTH = 76;
+const LINE_WIDTH = 80;
+// How many levels of nesting may stand on one line.
+const LEVELS_PER_LINE = 3;
 const MOST_ITEMS = 100;
 const MOST_STRING = 10_000;
+const BOXES = [Number, Boolean, String, Symbol, BigInt];
 const TypedArray = Object.getPrototypeOf(Uint8Array);
 const ESCAPES = {
   "\n": "\\n",
@@ -20,6 +23,7 @@ const ESCAPES = {
  * @property {number} depth
  * @property {object[]} path
  * @property {Map<object, number>} circular
+ * @property {number} entered level of the object that was entered last
  */
 
 /**
@@ -30,7 +34,7 @@ const ESCAPES = {
  */
 export function inspect(value, options = {}) {
   const depth = options.depth === undefined ? 2 : options.depth === null ? Infinity : options.depth;
-  return render(value, { depth, path: [], circular: new Map() }, 0);
+  return render(value, { depth, path: [], circular: new Map(), entered: 0 }, 0);
 }
 
 /** @param {string} text */
@@ -76,42 +80,70 @@ function renderObject(value, walk, level) {
     return `[Circular *${known}]`;
   }
   const shape = shapeOf(value);
-  if (level > walk.depth && !shape.leaf) return `[${shape.name || "Object: null prototype"}]`;
+  if (level > walk.depth && !shape.leaf && !isEmpty(value))
+    return `[${shape.name || "Object: null prototype"}]`;
   walk.path.push(value);
+  const entered = walk.entered;
+  walk.entered = level;
   const items = [...shape.items(walk, level + 1), ...properties(value, shape, walk, level + 1)];
   walk.path.pop();
   const reference = walk.circular.get(value);
-  const prefix = `${reference === undefined ? "" : `<ref *${reference}> `}${shape.prefix}`;
-  if (items.length === 0 && shape.leaf) return prefix;
-  return layOut(prefix, shape.open, items, level);
+  const prefix = [
+    ...(reference === undefined ? [] : [`<ref *${reference}>`]),
+    ...(shape.prefix ? [shape.prefix] : []),
+  ].join(" ");
+  if (items.length > 0)
+    return layOut(prefix, shape.open, items, level, walk.entered - level < LEVELS_PER_LINE);
+  walk.entered = entered;
+  return shape.leaf ? prefix : `${prefix}${prefix && " "}${shape.open === "[" ? "[]" : "{}"}`;
 }
 
-/** @param {string} prefix @param {string} open @param {string[]} items @param {number} level */
-function layOut(prefix, open, items, level) {
+/** @param {string} prefix @param {string} open @param {string[]} items @param {number} level @param {boolean} shallow */
+function layOut(prefix, open, items, level, shallow) {
   const close = open === "[" ? "]" : "}";
   const head = prefix === "" ? open : `${prefix} ${open}`;
-  if (items.length === 0) return `${head}${close}`;
-  const width = items.reduce((sum, item) => sum + item.length + 2, head.length + level * 2);
-  const nested = items.some((item) => item.includes("\n"));
-  if (!nested && width <= LINE_WIDTH && (open === "{" || items.length <= 6)) {
-    return `${head} ${items.join(", ")} ${close}`;
-  }
-  const indent = "  ".repeat(level + 1);
-  const lines = open === "[" && !nested && items.length > 6 ? columns(items) : items;
-  return `${head}\n${indent}${lines.join(`,\n${indent}`)}\n${"  ".repeat(level)}${close}`;
+  const rows = open === "[" ? columns(items, level) : items;
+  const width = items.reduce((sum, item) => sum + item.length + 2, head.length + level * 2 + 10);
+  const fits = shallow && rows === items && width <= LINE_WIDTH && !items.some((item) => item.includes("\n"));
+  if (fits) return `${head} ${items.join(", ")} ${close}`;
+  const indent = `\n${"  ".repeat(level)}`;
+  return `${head}${indent}  ${rows.join(`,${indent}  `)}${indent}${close}`;
 }
 
-/** Long lists of short items go several to a line. @param {string[]} items */
-function columns(items) {
-  const widest = items.reduce((most, item) => Math.max(most, item.length), 0) + 2;
-  if (widest * 3 > LINE_WIDTH) return items;
-  const perLine = Math.min(16, Math.max(1, Math.floor(LINE_WIDTH / widest)));
-  const lines = [];
-  for (let at = 0; at < items.length; at += perLine) {
-    const row = items.slice(at, at + perLine);
-    lines.push(row.map((item, i) => (i < row.length - 1 ? `${item}, `.padEnd(widest) : item)).join(""));
+/**
+ * Long lists of short items of about one length go several to a row, in columns; numbers to the right.
+ * @param {string[]} items
+ * @param {number} level
+ */
+function columns(items, level) {
+  const counted = items.at(-1)?.startsWith("... ") ? items.slice(0, -1) : items;
+  if (counted.length <= 6 || items.some((item) => item.includes("\n"))) return items;
+  const total = counted.reduce((sum, item) => sum + item.length + 2, 0);
+  const widest = counted.reduce((most, item) => Math.max(most, item.length), 0) + 2;
+  if (widest * 3 + level * 2 >= LINE_WIDTH || (total / widest <= 5 && widest > 8)) return items;
+  const usual = Math.max(widest - 3 - Math.sqrt(widest - total / items.length), 1);
+  const perRow = Math.min(
+    Math.round(Math.sqrt(2.5 * usual * counted.length) / usual),
+    Math.floor((LINE_WIDTH - level * 2) / widest),
+    12,
+    15,
+  );
+  if (perRow <= 1) return items;
+  const widths = Array.from({ length: perRow }, (_, column) =>
+    counted.reduce((most, item, i) => (i % perRow === column ? Math.max(most, item.length) : most), 0),
+  );
+  const numeric = counted.every((item) => /^-?[\d.]+(?:e[+-]?\d+)?n?$|^NaN$|^-?Infinity$/.test(item));
+  const rows = [];
+  for (let at = 0; at < counted.length; at += perRow) {
+    const row = counted.slice(at, at + perRow);
+    const cells = row.map((item, i) => {
+      const width = widths[i] ?? 0;
+      if (numeric) return item.padStart(width);
+      return i < row.length - 1 ? `${item}, `.padEnd(width + 2) : item;
+    });
+    rows.push(cells.join(numeric ? ", " : ""));
   }
-  return lines;
+  return [...rows, ...items.slice(counted.length)];
 }
 
 /**
@@ -146,21 +178,21 @@ function shapeOf(value) {
     shape.items = (walk, level) =>
       Object.hasOwn(value, "cause") ? [`[cause]: ${render(value.cause, walk, level)}`] : [];
   } else if (value instanceof Map) {
-    shape.prefix = `${name}(${value.size})`;
+    shape.prefix = `${name}(${value.size})${tag}`;
     shape.items = (walk, level) =>
       upTo([...value], ([key, entry]) => `${render(key, walk, level)} => ${render(entry, walk, level)}`);
   } else if (value instanceof Set) {
-    shape.prefix = `${name}(${value.size})`;
+    shape.prefix = `${name}(${value.size})${tag}`;
     shape.items = (walk, level) => upTo([...value], (entry) => render(entry, walk, level));
   } else if (value instanceof TypedArray) {
     const list = /** @type {Uint8Array} */ (value);
     shape.open = "[";
-    shape.prefix = `${name}(${list.length})`;
+    shape.prefix = `${name}(${list.length})${tag}`;
     shape.items = (walk, level) => upTo(list, (entry) => render(entry, walk, level));
     shape.hides = isIndex;
   } else if (value instanceof ArrayBuffer) {
     shape.prefix = name;
-    shape.items = () => [`byteLength: ${value.byteLength}`];
+    shape.items = () => [`[Uint8Contents]: <${hexadecimal(value)}>`, `byteLength: ${value.byteLength}`];
   } else if (value instanceof Date) {
     shape.leaf = true;
     shape.prefix = Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
@@ -171,14 +203,22 @@ function shapeOf(value) {
   } else if (value instanceof WeakMap || value instanceof WeakSet) {
     shape.prefix = name;
     shape.items = () => ["<items unknown>"];
-  } else if (value instanceof Number || value instanceof Boolean || value instanceof String) {
+  } else if (BOXES.some((box) => value instanceof box)) {
     shape.leaf = true;
-    shape.prefix = `[${name}: ${render(value.valueOf(), { depth: 0, path: [], circular: new Map() }, 0)}]`;
+    shape.prefix = `[${name}: ${inspect(value.valueOf())}]`;
     shape.hides = (key) => isIndex(key);
   } else {
     shape.prefix = plainPrefix(name, tag);
   }
   return shape;
+}
+
+/** @param {ArrayBuffer} buffer */
+function hexadecimal(buffer) {
+  const shown = [...new Uint8Array(buffer, 0, Math.min(buffer.byteLength, 50))];
+  const more = buffer.byteLength - shown.length;
+  const bytes = shown.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  return more > 0 ? `${bytes} ... ${more} more byte${more > 1 ? "s" : ""}` : bytes;
 }
 
 /** @param {string} name @param {string} tag */
@@ -198,6 +238,7 @@ function constructorName(value) {
 
 /** @param {object} value @param {string} name */
 function tagOf(value, name) {
+  if (Object.prototype.propertyIsEnumerable.call(value, Symbol.toStringTag)) return "";
   const tag = Reflect.get(value, Symbol.toStringTag);
   return typeof tag === "string" && tag !== "" && tag !== name ? ` [${tag}]` : "";
 }
@@ -217,14 +258,24 @@ export function errorText(error) {
   const name = String(error.name);
   const message = String(error.message);
   const title = message === "" ? name : `${name}: ${message}`;
-  const stack = typeof error.stack === "string" ? userFrames(error.stack) : "";
+  const stack = userFrames(error);
   return stack === "" ? `[${title}]` : `${title}\n${stack}`;
 }
 
-/** The frames of a stack that are not ours, at most 20. @param {string} stack */
-export function userFrames(stack) {
+/**
+ * The frames of an error that are the program's own, at most 20, without the constructors of its class.
+ * @param {Error} error
+ */
+export function userFrames(error) {
+  const stack = typeof error.stack === "string" ? error.stack : "";
   const lines = stack.slice(0, 16_384).split("\n");
   const frames = lines.filter((line) => line.trim() !== "" && !line.includes("(sandbox:"));
+  const constructors = new Set();
+  for (let at = error; at !== null && at !== Error.prototype; at = Object.getPrototypeOf(at)) {
+    const name = Object.getOwnPropertyDescriptor(at, "constructor")?.value?.name;
+    if (typeof name === "string") constructors.add(name);
+  }
+  while (frames[0] !== undefined && constructors.has(/^\s*at (\S+) \(/.exec(frames[0])?.[1])) frames.shift();
   return frames.slice(0, 20).join("\n").slice(0, 8192);
 }
 
@@ -275,6 +326,14 @@ function propertyText(property, walk, level) {
   if (property.get) return property.set ? "[Getter/Setter]" : "[Getter]";
   if (property.set) return "[Setter]";
   return render(property.value, walk, level);
+}
+
+/** @param {object} value */
+function isEmpty(value) {
+  return (
+    Reflect.ownKeys(value).length - (Array.isArray(value) ? 1 : 0) === 0 &&
+    Reflect.get(value, "size") === undefined
+  );
 }
 
 /** @param {string} key */

@@ -30,7 +30,8 @@ function write(fd, text) {
     let end = Math.min(at + PIECE, text.length);
     const last = text.charCodeAt(end - 1);
     if (end < text.length && last >= 0xd800 && last <= 0xdbff) end++;
-    if (!host.write(fd, text.slice(at, end))) halt();
+    // The first character is dropped outside: a byte order mark in its place would be, too.
+    if (!host.write(fd, `>${text.slice(at, end)}`)) halt();
     at = end;
   }
 }
@@ -47,7 +48,7 @@ export function report(error) {
     if (error instanceof Error) {
       kind = String(error.name);
       message = String(error.message);
-      stack = userFrames(String(error.stack ?? ""));
+      stack = userFrames(error);
     } else {
       message = inspect(error);
     }

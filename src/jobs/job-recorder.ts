@@ -6,7 +6,7 @@ import type { RunRef, RunRepository } from "./run-repository.js";
 import { storableText } from "./storable.js";
 
 /** Keeps what a run says: log and progress, gathered into few writes. */
-export interface RunRecorder {
+export interface JobRecorder {
   progress(percent: number, message?: string): void;
   log(stream: LogStream, text: string): void;
   /** Takes nothing more; gives back the entries that are still to be stored. */
@@ -24,7 +24,7 @@ const MESSAGE_LENGTH = 200;
 const LOG_FULL = "The log is full; what follows is not kept.";
 
 /** The recorder of one run. */
-export function createRunRecorder(deps: {
+export function createJobRecorder(deps: {
   database: Sql;
   repository: RunRepository;
   run: RunRef;
@@ -35,7 +35,7 @@ export function createRunRecorder(deps: {
   start: { readonly seq: number; readonly bytes: number };
   /** Called when the run turns out to be none any more. */
   onLost: () => void;
-}): RunRecorder {
+}): JobRecorder {
   const { database, repository, run, audience, output, clock, onLost } = deps;
   let { seq, bytes } = deps.start;
   let full = seq >= LOG_LIMITS.entries || bytes >= LOG_LIMITS.bytes;

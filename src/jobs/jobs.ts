@@ -1,0 +1,163 @@
+import type { EventConsumer } from "../events/dispatcher.js";
+import type { Outbox } from "../events/outbox.js";
+import type { Route } from "../http/route.js";
+import type { Clock } from "../platform/clock.js";
+import type { Database } from "../platform/database/database.js";
+import type { JobQueue } from "../platform/job-queue/job-queue.js";
+import type { Logger } from "../platform/observability/logger.js";
+import type { PubSub } from "../platform/pubsub/pubsub.js";
+import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
+import type { Access } from "../projects/access.js";
+import type { Accounts } from "../projects/accounts.js";
+import type { WorkspaceAccess } from "../workspaces/access.js";
+import { createClaims } from "./claims.js";
+import { createCodeExecution } from "./handlers/code-execution.js";
+import type { JobOutput } from "./job-output.js";
+import { createJobTypes, type JobType } from "./job-type.js";
+import { createLanguageRepository } from "./language-repository.js";
+import { createLanguages } from "./languages.js";
+import { createQueueRepository } from "./queue-repository.js";
+import { createJobRepository } from "./repository.js";
+import { jobRoutes } from "./routes.js";
+import type { JobObservation } from "./run.js";
+import { createRunRepository } from "./run-repository.js";
+import type { Sandbox } from "./sandbox/sandbox.js";
+import { createJobScheduler } from "./scheduler.js";
+import { createJobSchemas } from "./schema.js";
+import { createJobService } from "./service.js";
+import { createJobWorker, type JobWorker, WORKER_TIMINGS, type WorkerTimings } from "./worker.js";
+
+/** What the feature stands on. */
+export interface JobsDeps {
+  readonly database: Database;
+  readonly queue: JobQueue;
+  readonly pubsub: PubSub;
+  readonly outbox: Outbox;
+  readonly access: Access;
+  readonly workspaceAccess: WorkspaceAccess;
+  readonly accounts: Pick<Accounts, "findById">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Where progress and log of running jobs go. */
+  readonly output: JobOutput;
+  /** None in a process without the worker role. */
+  readonly sandbox: Sandbox | undefined;
+  /** `FEATURE_CODE_EXECUTION`. */
+  readonly codeExecution: boolean;
+  /** Job types besides the built-in ones. */
+  readonly moreTypes?: readonly JobType[];
+  readonly limits: JobLimits;
+  /** Base of the `Location` of what is created, such as `/api/v1`. */
+  readonly basePath: string;
+}
+
+/** How much one user may ask for. */
+export interface JobLimits {
+  readonly runningPerUser: number;
+  readonly queuedPerUser: number;
+  /** From {@link runsPolicy}. */
+  readonly runs: RateLimitPolicy;
+}
+
+/** How a worker of this process works. */
+export interface WorkerOptions {
+  /** Jobs at once. */
+  readonly concurrency: number;
+  readonly timings?: Partial<WorkerTimings>;
+  readonly observe?: (observation: JobObservation) => void;
+}
+
+/** The feature, ready to be mounted. */
+export interface Jobs {
+  readonly routes: readonly Route[];
+  /** Hands new jobs to the queue; belongs to the dispatcher of every process with the api role. */
+  readonly consumer: EventConsumer;
+  /** The worker of a process with the worker role. */
+  createWorker(options: WorkerOptions): JobWorker;
+  /** Hands over again what the queue may have lost; {@link Jobs.start} does it every 15 s. */
+  sweep(): Promise<void>;
+  /** Begins to sweep. */
+  start(): void;
+  /** Ends the sweeps, after the one under way. */
+  close(): Promise<void>;
+}
+
+const SWEEP_MS = 15_000;
+
+/** The limit on submissions and retries; a `perHour` of 0 switches it off. */
+export function runsPolicy(perHour: number): RateLimitPolicy {
+  return { name: "job-runs", limit: perHour, windowMs: 3_600_000 };
+}
+
+/** Background jobs. */
+export function createJobs(deps: JobsDeps): Jobs {
+  const { database, logger, sandbox, limits } = deps;
+  const { runningPerUser, queuedPerUser } = limits;
+  const repository = createJobRepository();
+  const runs = createRunRepository();
+  const languages = createLanguages({ ...deps, repository: createLanguageRepository() });
+  const types = createJobTypes([
+    createCodeExecution({ enabled: deps.codeExecution, sandbox, languages }),
+    ...(deps.moreTypes ?? []),
+  ]);
+  const scheduler = createJobScheduler({ ...deps, repository: createQueueRepository(), runningPerUser });
+  const jobs = createJobService({ ...deps, repository, types, scheduler, queuedPerUser });
+  let timer: NodeJS.Timeout | undefined;
+  let sweeping: Promise<void> | undefined;
+
+  function sweepSafely(): void {
+    sweeping ??= scheduler
+      .sweep()
+      .catch((error: unknown) => logger.warn("lost jobs were not looked for", { error }))
+      .finally(() => {
+        sweeping = undefined;
+      });
+  }
+
+  function createWorker({ concurrency, observe, ...options }: WorkerOptions): JobWorker {
+    const timings = { ...WORKER_TIMINGS, ...options.timings };
+    const worker = createJobWorker({
+      ...deps,
+      types,
+      claims: createClaims({ ...deps, repository, runs, types, runningPerUser, leaseMs: timings.leaseMs }),
+      runs,
+      scheduler,
+      observe: observe ?? (() => undefined),
+      concurrency,
+      timings,
+    });
+    let unpublish = () => {};
+    return {
+      async start() {
+        if (sandbox) unpublish = await languages.publish(sandbox);
+        await worker.start();
+      },
+      async stop(graceMs) {
+        unpublish();
+        await worker.stop(graceMs);
+      },
+    };
+  }
+
+  return {
+    routes: jobRoutes({
+      jobs,
+      languages,
+      schemas: createJobSchemas(types),
+      database,
+      runsPolicy: limits.runs,
+      basePath: deps.basePath,
+    }),
+    consumer: scheduler.consumer,
+    createWorker,
+    sweep: () => scheduler.sweep(),
+    start() {
+      timer ??= setInterval(sweepSafely, SWEEP_MS);
+    },
+    async close() {
+      clearInterval(timer);
+      timer = undefined;
+      await sweeping;
+    },
+  };
+}
