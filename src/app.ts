@@ -1,31 +1,43 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { v7 } from "uuid";
-import { createActivityRecorder } from "./activity/recorder.js";
 import type { Config } from "./config.js";
-import { createDispatcher, type Dispatcher } from "./events/dispatcher.js";
-import { createFeatures } from "./features.js";
+import { createDispatcher, type Dispatcher, type EventConsumer } from "./events/dispatcher.js";
+import { createFeatures, type Features } from "./features.js";
+import { createAddressOf } from "./http/client-address.js";
+import { createDocsRouter } from "./http/docs-page.js";
 import { createHealthRouter } from "./http/health.js";
+import { createHttpRateLimit } from "./http/rate-limit.js";
+import { createIdempotency } from "./http/idempotency.js";
+import { listen, type Listener, upgradeOnly } from "./http/listener.js";
+import { createOpenApiDocument } from "./http/openapi.js";
+import { createCursors } from "./http/pagination.js";
 import { createHttpApp } from "./http/server.js";
+import { createHousekeeping } from "./housekeeping.js";
+import { createSandbox } from "./jobs/sandbox/wasm-sandbox.js";
 import { createLifecycle } from "./lifecycle.js";
+import { createInstruments } from "./instruments.js";
 import { type Clock, systemClock } from "./platform/clock.js";
+import { createLogMailer } from "./platform/mail/log.js";
+import { createSmtpMailer } from "./platform/mail/smtp.js";
 import type { Logger } from "./platform/observability/logger.js";
-import { createMetrics } from "./platform/observability/metrics.js";
 import { createWinstonLogger } from "./platform/observability/winston.js";
+import { createPolicies } from "./policies.js";
+import { createAsyncApiDocument } from "./realtime/asyncapi.js";
 import { readSecrets } from "./secrets.js";
-import { openStores } from "./stores.js";
+import { openStores, type Stores } from "./stores.js";
+import { VERSION } from "./version.js";
 
-/** A process of the service. */
+/** One process of the service. */
 export interface App {
   readonly logger: Logger;
-  /** Opens the listeners; resolves when requests are served. */
+  /** Opens the listeners and begins to work; resolves when requests are served. */
   start(): Promise<void>;
   /** Drains and stops in order; safe to call twice. */
   stop(): Promise<void>;
-  /** Where it listens, once started; undefined for a role it does not have. */
+  /** Where it listens, once started; undefined for a role the process does not have. */
   readonly httpUrl: string | undefined;
   readonly wsUrl: string | undefined;
-  /** Feeds consumers from the outbox; tests wait on it. */
+  readonly stores: Stores;
+  readonly features: Features;
   readonly dispatcher: Dispatcher;
 }
 
@@ -35,4 +47,163 @@ export interface AppOptions {
   readonly logger?: Logger;
   /** A sentence for the person who started the process. */
   readonly announce?: (text: string) => void;
+}
+
+/** Sockets are closed at random moments within this time, so that they do not come back all at once. */
+const DRAIN_SPREAD_MS = 5_000;
+/** How long a stopping worker lets jobs run on. */
+const WORKER_GRACE_MS = 8_000;
+const HTTP_GRACE_MS = 5_000;
+
+/** Puts one process together: config → stores → features → listeners. */
+export async function createApp(config: Config, options: AppOptions = {}): Promise<App> {
+  const clock = options.clock ?? systemClock;
+  const announce = options.announce ?? (() => undefined);
+  const nodeId = v7();
+  const logger = options.logger ?? createWinstonLogger({ level: config.LOG_LEVEL, directory: config.LOG_DIR, fields: { nodeId } });
+  const lifecycle = createLifecycle(logger);
+  const basePath = `/api/${config.API_VERSION}`;
+  const has = (role: Config["ROLES"][number]) => config.ROLES.includes(role);
+  const startedAt = clock.now();
+  let refusing: string | undefined = "starting";
+  let http: Listener | undefined;
+  let sockets: Listener | undefined;
+  try {
+    const instruments = createInstruments();
+    const stores = await openStores({ config, clock, logger, lifecycle, announce });
+    const mailer = config.SMTP_URL
+      ? createSmtpMailer({ url: config.SMTP_URL, from: config.MAIL_FROM })
+      : createLogMailer({ write: announce });
+    lifecycle.add("mailer", () => mailer.close());
+    const sandbox = has("worker") && config.FEATURE_CODE_EXECUTION ? createSandbox({ slots: config.SANDBOX_SLOTS }) : undefined;
+    if (sandbox) lifecycle.add("sandbox", () => sandbox.close());
+    const features = createFeatures({
+      config,
+      secrets: readSecrets(config),
+      stores,
+      clock,
+      logger,
+      mailer,
+      sandbox,
+      nodeId,
+      basePath,
+      socketObserver: instruments.sockets,
+      addressOf: createAddressOf(config.TRUST_PROXY),
+    });
+    const dispatcher = createDispatcher({ database: stores.database, outbox: features.outbox, consumers: consumersOf(features), logger });
+    const housekeeping = createHousekeeping({ config, stores, features, idempotency: idempotencyOf(stores, features, clock), clock, logger });
+    instruments.watch({ outboxLag: () => features.outbox.lag(), jobs: () => stores.jobQueue.counts(), hub: features.realtime?.hub });
+
+    return {
+      logger,
+      stores,
+      features,
+      dispatcher,
+      get httpUrl() {
+        return http?.url;
+      },
+      get wsUrl() {
+        return (sockets ?? (features.realtime ? http : undefined))?.url.replace(/^http/, "ws");
+      },
+      async start() {
+        await features.authzWatch.start();
+        lifecycle.add("access watch", () => features.authzWatch.stop());
+        lifecycle.add("activity recorder", () => features.recorder.close());
+        await dispatcher.start();
+        lifecycle.add("dispatcher", () => dispatcher.stop());
+        housekeeping.start();
+        lifecycle.add("housekeeping", async () => housekeeping.stop());
+        if (has("worker")) await startWorker();
+        if (has("api")) await startApi();
+        if (has("realtime")) await startSockets();
+        refusing = undefined;
+        lifecycle.add("readiness", async () => {
+          refusing = "stopping";
+        });
+        announceUrls();
+      },
+      stop: () => lifecycle.stop(),
+    };
+
+    async function startWorker(): Promise<void> {
+      const worker = features.jobs.createWorker({ concurrency: config.WORKER_CONCURRENCY, observe: instruments.jobRun });
+      await worker.start();
+      lifecycle.add("worker", () => worker.stop(WORKER_GRACE_MS));
+    }
+
+    async function startApi(): Promise<void> {
+      features.auth.start();
+      lifecycle.add("mail sender", () => features.auth.stop());
+      features.jobs.start();
+      lifecycle.add("job scheduler", () => features.jobs.close());
+      http = await listen(createApi(), { host: config.HOST, port: config.PORT });
+      lifecycle.add("http", () => http?.close(HTTP_GRACE_MS) ?? Promise.resolve());
+    }
+
+    function createApi(): ReturnType<typeof createHttpApp> {
+      const openapi = createOpenApiDocument(features.routes, { title: "Atelier", version: VERSION, basePath });
+      const asyncapi = createAsyncApiDocument({ version: VERSION, wsPort: config.wsPort });
+      const health = createHealthRouter({
+        clock,
+        startedAt,
+        pings: stores.pings,
+        refusing: () => refusing ?? (features.authzWatch.fresh() ? undefined : "the access log cannot be read"),
+        metrics: () => instruments.render(),
+        metricsToken: config.METRICS_TOKEN,
+        production: config.NODE_ENV === "production",
+      });
+      return createHttpApp({
+        authenticator: features.auth.authenticator,
+        rateLimit: createHttpRateLimit({
+          limiter: stores.rateLimiter,
+          policies: createPolicies(config).http,
+          onRefused: instruments.rateLimitRefused,
+        }),
+        idempotency: idempotencyOf(stores, features, clock),
+        cursors: createCursors(features.keys.cursors),
+        checkReplies: config.NODE_ENV !== "production",
+        routes: features.routes,
+        basePath,
+        mounts: [
+          { path: "/", router: health },
+          { path: "/api", router: createDocsRouter({ openapi, asyncapi }) },
+        ],
+        logger,
+        corsOrigins: config.CORS_ORIGIN,
+        trustProxy: config.TRUST_PROXY,
+        observe: instruments.httpRequest,
+      });
+    }
+
+    async function startSockets(): Promise<void> {
+      const { realtime } = features;
+      if (!realtime) return;
+      if (http && config.wsPort === config.PORT) realtime.server.attach(http.server);
+      else {
+        sockets = await listen(upgradeOnly, { host: config.HOST, port: config.wsPort });
+        realtime.server.attach(sockets.server);
+        lifecycle.add("socket listener", () => sockets?.close(HTTP_GRACE_MS) ?? Promise.resolve());
+      }
+      lifecycle.add("sockets", () => realtime.stop(config.NODE_ENV === "test" ? 0 : DRAIN_SPREAD_MS));
+    }
+
+    function announceUrls(): void {
+      if (http) announce(`Atelier ${VERSION} is ready.\n  API      ${http.url}${basePath}\n  Docs     ${http.url}/api/docs`);
+      if (features.realtime && has("realtime")) announce(`  Sockets  ${(sockets ?? http)?.url.replace(/^http/, "ws")}`);
+      if (!http) announce(`Atelier ${VERSION}: ${config.ROLES.join(", ")} running.`);
+    }
+  } catch (error) {
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+function consumersOf({ recorder, realtime, jobs }: Features): readonly EventConsumer[] {
+  // With sockets switched off the events are passed over, so that they do not wait for ever.
+  const toSockets = realtime?.consumer ?? { name: "realtime", handle: async () => undefined };
+  return [recorder.consumer, toSockets, jobs.consumer];
+}
+
+function idempotencyOf(stores: Stores, features: Features, clock: Clock): ReturnType<typeof createIdempotency> {
+  return createIdempotency({ database: stores.database, clock, key: features.keys.idempotency });
 }

@@ -5,8 +5,6 @@ import type { RateLimitPolicy } from "./platform/rate-limit/rate-limiter.js";
 /** The limits the HTTP layer and the sockets apply; features have their own besides. */
 export interface Policies {
   readonly http: HttpPolicies;
-  /** Job submissions per user and hour. */
-  readonly jobRuns: RateLimitPolicy;
   /** Socket upgrades per address and minute. */
   readonly socketConnects: RateLimitPolicy;
 }
@@ -21,7 +19,6 @@ export function createPolicies(config: Config): Policies {
       write: { name: "write", limit: config.RATE_LIMIT_WRITE_MAX, windowMs },
       mode: config.RATE_LIMIT_MODE,
     },
-    jobRuns: { name: "job-run", limit: config.JOB_RUNS_PER_HOUR, windowMs: 3_600_000 },
     socketConnects: { name: "ws-connect", limit: config.WS_CONNECTS_PER_MINUTE, windowMs: 60_000 },
   };
 }

@@ -25,14 +25,16 @@ const PAGE = `<!doctype html>
 const START = `SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: false, validatorUrl: null });
 `;
 
-/** Serves the document at `/openapi.json` and Swagger UI at `/docs`, from this origin alone. */
-export function createDocsRouter(document: unknown): Router {
+/** Serves the documents at `/openapi.json` and `/asyncapi.json`, and Swagger UI at `/docs`, from this origin alone. */
+export function createDocsRouter(documents: { readonly openapi: unknown; readonly asyncapi: unknown }): Router {
   const router = express.Router();
-  const body = JSON.stringify(document);
   const assets = path.dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
-  router.get("/openapi.json", (_request, response) => {
-    response.type("application/json").send(body);
-  });
+  for (const [name, document] of Object.entries(documents)) {
+    const body = JSON.stringify(document);
+    router.get(`/${name}.json`, (_request, response) => {
+      response.type("application/json").send(body);
+    });
+  }
   router.get("/docs", (request, response) => {
     if (request.originalUrl.split("?")[0]?.endsWith("/")) return response.redirect(308, "../docs");
     response.setHeader("Content-Security-Policy", PAGE_POLICY);

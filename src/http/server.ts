@@ -6,6 +6,7 @@ import { AppError } from "../errors.js";
 import type { Logger } from "../platform/observability/logger.js";
 import { type BindDeps, bindRoute, type RequestLocals } from "./bind.js";
 import { type Problem, toAppError, toProblem } from "./problem.js";
+import { trustSetting } from "./client-address.js";
 import { clientAddress } from "./rate-limit.js";
 import type { Route } from "./route.js";
 
@@ -43,14 +44,7 @@ export function createHttpApp(deps: HttpAppDeps): Express {
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
-  if (deps.trustProxy !== undefined) {
-    app.set(
-      "trust proxy",
-      /^\d+$/.test(deps.trustProxy)
-        ? Number(deps.trustProxy)
-        : deps.trustProxy.split(",").map((part) => part.trim()),
-    );
-  }
+  app.set("trust proxy", trustSetting(deps.trustProxy));
   app.use(identify);
   app.use(observe(deps));
   app.use(securityHeaders());

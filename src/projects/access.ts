@@ -48,32 +48,31 @@ export function decide(role: Role | undefined, action: Action): Role {
   return role;
 }
 
-/** What is kept until the end of the transaction that asks for a role. */
-export type RoleLock =
-  /** Nothing: for reads. */
-  | "none"
-  /** The asker's role and the project's existence. */
-  | "role"
-  /** Every membership of the project. */
-  | "project";
-
 /** Where roles are kept. */
 export interface RoleReader {
-  roleOf(sql: Sql, projectId: string, userId: string, lock: RoleLock): Promise<Role | undefined>;
+  roleOf(sql: Sql, projectId: string, userId: string): Promise<Role | undefined>;
+  /**
+   * Waits for its turn in the project and keeps it until the transaction ends: any number of `writing` at a time, or one
+   * `membership`. Turns come in the order they were asked for.
+   */
+  takeTurn(tx: Tx, projectId: string, turn: "writing" | "membership"): Promise<void>;
 }
 
 /** Decides who may do what in a project; every method throws as {@link decide} does. */
 export interface Access {
   /** For reads. */
   require(sql: Sql, userId: string, projectId: string, action: Action): Promise<{ readonly role: Role }>;
-  /** For writes: sees every demotion committed before, and holds off later ones until this transaction ends. */
+  /**
+   * For writes: sees every demotion committed before, and holds off later ones until this transaction ends. First thing in
+   * a `read committed` transaction.
+   */
   requireForWrite(
     tx: Tx,
     userId: string,
     projectId: string,
     action: Action,
   ): Promise<{ readonly role: Role }>;
-  /** For changes of memberships and of the project's existence: one such transaction at a time per project. */
+  /** As `requireForWrite`, for changes of memberships and of the project's existence: alone in the project. */
   requireForMembership(
     tx: Tx,
     userId: string,
@@ -87,14 +86,21 @@ export interface Access {
 /** Access by the roles that `roles` reads. */
 export function createAccess(deps: { database: Sql; roles: RoleReader }): Access {
   const { database, roles } = deps;
-  const deciding =
-    (lock: RoleLock) => async (sql: Sql, userId: string, projectId: string, action: Action) => ({
-      role: decide(await roles.roleOf(sql, projectId, userId, lock), action),
-    });
+  const require: Access["require"] = async (sql, userId, projectId, action) => ({
+    role: decide(await roles.roleOf(sql, projectId, userId), action),
+  });
   return {
-    require: deciding("none"),
-    requireForWrite: deciding("role"),
-    requireForMembership: deciding("project"),
-    roleIn: (projectId, userId) => roles.roleOf(database, projectId, userId, "none"),
+    require,
+    async requireForWrite(tx, userId, projectId, action) {
+      await roles.takeTurn(tx, projectId, "writing");
+      return require(tx, userId, projectId, action);
+    },
+    async requireForMembership(tx, userId, projectId, action) {
+      // Asked twice, so that nobody outside can make members wait.
+      await require(tx, userId, projectId, action);
+      await roles.takeTurn(tx, projectId, "membership");
+      return require(tx, userId, projectId, action);
+    },
+    roleIn: (projectId, userId) => roles.roleOf(database, projectId, userId),
   };
 }

@@ -200,7 +200,7 @@ export function createInvitationService(deps: {
       const { row: seen } = await readInvitation(tx, token);
       const account = await invitedAccount(tx, actor, seen);
       // Read again once nobody else can change it: of two that come at once, the second finds nothing.
-      if (!(await projects.lock(tx, seen.projectId))) throw gone();
+      await projects.takeTurn(tx, seen.projectId, "membership");
       const { row, way } = await readInvitation(tx, token);
       if (!(await inviterStands(tx, row))) throw gone();
       await repository.delete(tx, row.projectId, row.id);

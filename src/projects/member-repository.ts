@@ -12,7 +12,7 @@ export interface MemberRow {
   readonly joinedAt: Date;
 }
 
-/** The SQL of memberships. Whoever writes holds the project by `requireForMembership` or `ProjectRepository.lock`. */
+/** The SQL of memberships. Whoever writes has the project's `membership` turn. */
 export interface MemberRepository {
   find(sql: Sql, projectId: string, userId: string): Promise<MemberRow | undefined>;
   /** In the order of joining. */

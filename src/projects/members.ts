@@ -26,7 +26,7 @@ export interface MemberService {
     page: Page<MemberPosition>,
   ): Promise<{ members: Member[]; nextCursor: string | null }>;
   /**
-   * Makes an account a member, in a transaction that holds the project (`requireForMembership`), as its last step.
+   * Makes an account a member, in a transaction that has the project's `membership` turn, as its last step.
    *
    * @throws AppError `already_member`; the role stays as it was.
    */

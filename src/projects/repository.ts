@@ -39,9 +39,10 @@ export interface ProjectRepository extends RoleReader {
   update(tx: Tx, projectId: string, fields: ProjectFields, at: Date): Promise<number>;
   /** Deletes the project with all that hangs on it. */
   delete(tx: Tx, projectId: string): Promise<void>;
-  /** Keeps everything of the project from changing hands until the transaction ends; false when it is not there. */
-  lock(tx: Tx, projectId: string): Promise<boolean>;
 }
+
+/** Keeps the advisory locks of projects apart from others that are made of a hash. */
+const TURN_SEED = 11;
 
 /** Projects in the `Database`. */
 export function createProjectRepository(): ProjectRepository {
@@ -62,27 +63,20 @@ export function createProjectRepository(): ProjectRepository {
       ]);
 
   return {
-    async roleOf(sql, projectId, userId, lock) {
-      if (lock === "none") {
-        const row = await sql
-          .tables<ProjectTables>()
-          .selectFrom("project_members")
-          .select("role")
-          .where("project_id", "=", projectId)
-          .where("user_id", "=", userId)
-          .executeTakeFirst();
-        return row?.role;
-      }
-      const query = sql
+    async roleOf(sql, projectId, userId) {
+      const row = await sql
         .tables<ProjectTables>()
-        .selectFrom("projects as p")
-        .innerJoin("project_members as m", "m.project_id", "p.id")
-        .select("m.role")
-        .where("p.id", "=", projectId)
-        .where("m.user_id", "=", userId);
-      // Always the project before the membership, so that two of these never wait for each other.
-      const locked = lock === "role" ? query.forKeyShare("p") : query.forUpdate("p");
-      return (await locked.forShare("m").executeTakeFirst())?.role;
+        .selectFrom("project_members")
+        .select("role")
+        .where("project_id", "=", projectId)
+        .where("user_id", "=", userId)
+        .executeTakeFirst();
+      return row?.role;
+    },
+    async takeTurn(tx, projectId, turn) {
+      // Not a lock on a row: those who share one overtake who waits to change it, for as long as they keep coming.
+      const lock = turn === "writing" ? "pg_advisory_xact_lock_shared" : "pg_advisory_xact_lock";
+      await raw`select ${raw.raw(lock)}(hashtextextended(${projectId}, ${TURN_SEED}))`.execute(tx.tables());
     },
     async insert(tx, id, fields, at) {
       await tx
@@ -115,16 +109,6 @@ export function createProjectRepository(): ProjectRepository {
     },
     async delete(tx, projectId) {
       await tx.tables<ProjectTables>().deleteFrom("projects").where("id", "=", projectId).execute();
-    },
-    async lock(tx, projectId) {
-      const row = await tx
-        .tables<ProjectTables>()
-        .selectFrom("projects")
-        .select("id")
-        .where("id", "=", projectId)
-        .forUpdate()
-        .executeTakeFirst();
-      return row !== undefined;
     },
   };
 }

@@ -93,8 +93,8 @@ function contract(open: () => Promise<Nodes>): void {
     const { heard } = await listen(nodes.b, channel);
     const buffer = Buffer.from("first");
     const sent = nodes.a.publish(channel, buffer);
-    await sent;
     buffer.fill("x");
+    await sent;
     await nodes.settle();
     expect(heard).toEqual(["first"]);
   });

@@ -159,6 +159,17 @@ describeAdapter("connections to Redis", missingRedisServer(), () => {
     await until(() => answers(redis));
   });
 
+  it("[RD6] behind slow commands a call fails within 2 s although the link is alive", async () => {
+    const redis = connect({ url: server.url });
+    const slow = Array.from({ length: 3 }, () =>
+      failureOf(redis.commands.run((client) => client.blpop("nothing", 0.9))),
+    );
+    const [first, , last] = await Promise.all(slow);
+    expect(first?.code).toBe("no error");
+    expect(last?.code).toBe("dependency_unavailable");
+    expect(last?.ms).toBeLessThan(2_000);
+  });
+
   it("[RD7] a script answers, and its failure is dependency_unavailable with the reason as cause", async () => {
     const redis = connect({ url: server.url });
     const echo = redis.script("testEcho", 1, "return {KEYS[1], ARGV[1], ARGV[2]}");
@@ -178,9 +189,9 @@ describeAdapter("connections to Redis", missingRedisServer(), () => {
     const names = async (): Promise<string> =>
       String(await admin.commands.run((client) => client.client("LIST")));
     await until(async () => (await names()).split("name=closing").length === 3);
-    const pending = redis.commands.run((client) => client.set("last", "written"));
+    const pending = redis.commands.run((client) => client.blpop("nothing", 0.9));
     await redis.close();
-    expect(await pending).toBe("OK");
+    expect(await pending).toBeNull();
     expect((await failureOf(redis.ping())).code).toBe("dependency_unavailable");
     await until(async () => !(await names()).includes("name=closing"));
   });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { sql as raw } from "kysely";
 import { v7 } from "uuid";
 import { AppError, type FieldError } from "../../src/errors.js";
 import { createAuthzLog } from "../../src/events/authz-log.js";
@@ -98,6 +99,8 @@ export interface ProjectApp {
   project(owner: TestUser, members?: readonly (readonly [TestUser, string])[]): Promise<string>;
   /** Types and payloads of the project's events, in order. */
   events(projectId: string): Promise<{ type: string; userId: string; payload: Record<string, unknown> }[]>;
+  /** How many statements wait for a lock in this database. */
+  lockWaits(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -242,6 +245,12 @@ export async function createProjectApp(options: { invitesPerHour?: number } = {}
         .where("project_id", "=", projectId)
         .orderBy("id")
         .execute();
+    },
+    async lockWaits() {
+      const { rows } = await raw<{ n: number }>`
+        select count(*)::int as n from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`.execute(t);
+      return rows[0]?.n ?? 0;
     },
     async close() {
       server.closeAllConnections();

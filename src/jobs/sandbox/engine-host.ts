@@ -66,7 +66,7 @@ const RESIDENT_SLACK_BYTES = 256 * 1024 * 1024;
 const MOST_FRAME_BYTES = 256 * 1024;
 
 /** Starts a host and waits until it can run. */
-export function startEngineHost(
+export async function startEngineHost(
   launcher: Launcher,
   files: EngineFiles,
   slot: number,

@@ -62,19 +62,26 @@ async function tryLauncher(launcher: Launcher, port: number): Promise<string | u
 function exitOf(launcher: Launcher, argument: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve) => {
     let output = "";
+    let timer: NodeJS.Timeout | undefined;
     const end = (code: number | null) => {
       clearTimeout(timer);
       resolve({ code, output: output.trim().split("\n")[0]?.slice(0, 200) ?? "" });
     };
-    const timer = setTimeout(() => child.kill("SIGKILL"), PROBE_TIMEOUT_MS);
-    const child = launcher.launch(0, "fence-probe.mjs", argument);
-    child.stderr?.on("data", (chunk: Buffer) => {
-      if (output.length < 500) output += chunk.toString();
-    });
-    child.once("error", (error) => {
-      output = error.message;
+    const fail = (error: unknown) => {
+      output = error instanceof Error ? error.message : String(error);
       end(null);
-    });
-    child.once("exit", (code) => end(code));
+    };
+    try {
+      const child = launcher.launch(0, "fence-probe.mjs", argument);
+      timer = setTimeout(() => child.kill("SIGKILL"), PROBE_TIMEOUT_MS);
+      child.stderr?.on("data", (chunk: Buffer) => {
+        if (output.length < 500) output += chunk.toString();
+      });
+      child.once("error", fail);
+      child.once("exit", end);
+    } catch (error) {
+      // Some failures to start, such as a user id that may not be taken, are thrown at once.
+      fail(error);
+    }
   });
 }

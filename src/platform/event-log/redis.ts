@@ -69,7 +69,7 @@ export function createRedisEventLog(options: {
         const reply = await read(keysOf(stream), [...standing(stream), after.epoch, from, size]);
         const [epoch, seq, page] = reply as [string, number, RawEntry[]?];
         const head = note(stream, epoch, seq);
-        if (!page) return { complete: false, head };
+        if (!page || (page.length === 0 && from < seq)) return { complete: false, head };
         for (const [number, fields] of page) {
           from += 1;
           if (Number.parseInt(number, 10) !== from) return { complete: false, head };

@@ -78,17 +78,14 @@ return {epoch, seq, 0}
 
 /**
  * ARGV from 5: epoch and seq to read after, number of entries. Answers epoch, seq, and the entries as XRANGE gives
- * them, or no third member when the window does not reach.
+ * them, which begin later when the window does not reach; no third member when the position is not of this stream.
  */
 export const READ_AFTER = `${STAND}
 local epoch, seq = stand('')
 local from = tonumber(ARGV[6])
 if epoch ~= ARGV[5] or from < 0 or from > seq then return {epoch, seq} end
 if from == seq then return {epoch, seq, {}} end
-local first = string.format('%.0f-0', from + 1)
-local entries = redis.call('XRANGE', KEYS[2], first, '+', 'COUNT', ARGV[7])
-if not entries[1] or entries[1][1] ~= first then return {epoch, seq} end
-return {epoch, seq, entries}
+return {epoch, seq, redis.call('XRANGE', KEYS[2], string.format('%.0f-0', from + 1), '+', 'COUNT', ARGV[7])}
 `;
 
 /** Answers epoch and seq. */

@@ -128,7 +128,7 @@ export function createBullmqConsumer(options: BullmqConsumerOptions): JobConsume
     const id = job.id ?? "";
     // Fetched in the moment the consumer was closed, or given back while its former run here has not come to its end.
     if (stopped) return postpone(job, token, 0);
-    if (id === "") return postpone(job, token, RETRY_PAUSE_MS);
+    if (running.has(id)) return postpone(job, token, RETRY_PAUSE_MS);
 
     const controller = new AbortController();
     let release = (): void => {};

@@ -10,7 +10,10 @@ export interface Mail {
 
 /** Sends mail. */
 export interface Mailer {
-  /** Resolves when the transport has accepted the mail; rejects when it has not. */
+  /**
+   * Resolves when the transport has accepted the mail. Rejects with `unprocessable` when it never will (not one bare
+   * address, or refused for good) and with `dependency_unavailable` when it may later.
+   */
   send(mail: Mail): Promise<void>;
   close(): Promise<void>;
 }

@@ -16,6 +16,8 @@ const STACK_BYTES = 512 * 1024;
 const START = 'import "sandbox:begin"; import "sandbox:entry";';
 const BEGIN = 'import { begin } from "./prelude.mjs"; begin();';
 const PRELUDE_EXPORTS = /** @type {const} */ (["start", "report", "nextTimer", "fireTimer", "exitCode"]);
+// The regular expression compiler says it by a SyntaxError.
+const OWN_ERRORS = new Set(["InternalError", "SyntaxError"]);
 const MOST_REJECTIONS = 1000;
 const UNSETTLED_EXIT_CODE = 13;
 
@@ -230,9 +232,9 @@ export async function createInstance(assets, memoryBytes, packages) {
   /** @param {Outcome} outcome */
   function isOutOfMemory({ status, error }) {
     if (status !== "runtime_error" && status !== "compile_error") return false;
-    if (error?.kind === "InternalError" && error.message === "out of memory") return true;
-    // With no byte left for the error object the engine throws null.
-    return error?.message === "null" && nearlyFull();
+    if (error?.message === "out of memory" && OWN_ERRORS.has(error.kind)) return true;
+    // With no byte left for an error object the engine throws null, and nothing can be said about any value.
+    return error?.kind === "ThrownValue" && nearlyFull();
   }
 
   function nearlyFull() {
