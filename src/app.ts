@@ -2,19 +2,19 @@ import { v7 } from "uuid";
 import type { Config } from "./config.js";
 import { createDispatcher, type Dispatcher, type EventConsumer } from "./events/dispatcher.js";
 import { createFeatures, type Features } from "./features.js";
+import { createHousekeeping } from "./housekeeping.js";
 import { createAddressOf } from "./http/client-address.js";
 import { createDocsRouter } from "./http/docs-page.js";
 import { createHealthRouter } from "./http/health.js";
-import { createHttpRateLimit } from "./http/rate-limit.js";
 import { createIdempotency } from "./http/idempotency.js";
-import { listen, type Listener, upgradeOnly } from "./http/listener.js";
+import { type Listener, listen, upgradeOnly } from "./http/listener.js";
 import { createOpenApiDocument } from "./http/openapi.js";
 import { createCursors } from "./http/pagination.js";
+import { createHttpRateLimit } from "./http/rate-limit.js";
 import { createHttpApp } from "./http/server.js";
-import { createHousekeeping } from "./housekeeping.js";
+import { createInstruments } from "./instruments.js";
 import { createSandbox } from "./jobs/sandbox/wasm-sandbox.js";
 import { createLifecycle } from "./lifecycle.js";
-import { createInstruments } from "./instruments.js";
 import { type Clock, systemClock } from "./platform/clock.js";
 import { createLogMailer } from "./platform/mail/log.js";
 import { createSmtpMailer } from "./platform/mail/smtp.js";
@@ -60,7 +60,9 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
   const clock = options.clock ?? systemClock;
   const announce = options.announce ?? (() => undefined);
   const nodeId = v7();
-  const logger = options.logger ?? createWinstonLogger({ level: config.LOG_LEVEL, directory: config.LOG_DIR, fields: { nodeId } });
+  const logger =
+    options.logger ??
+    createWinstonLogger({ level: config.LOG_LEVEL, directory: config.LOG_DIR, fields: { nodeId } });
   const lifecycle = createLifecycle(logger);
   const basePath = `/api/${config.API_VERSION}`;
   const has = (role: Config["ROLES"][number]) => config.ROLES.includes(role);
@@ -75,7 +77,10 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       ? createSmtpMailer({ url: config.SMTP_URL, from: config.MAIL_FROM })
       : createLogMailer({ write: announce });
     lifecycle.add("mailer", () => mailer.close());
-    const sandbox = has("worker") && config.FEATURE_CODE_EXECUTION ? createSandbox({ slots: config.SANDBOX_SLOTS }) : undefined;
+    const sandbox =
+      has("worker") && config.FEATURE_CODE_EXECUTION
+        ? createSandbox({ slots: config.SANDBOX_SLOTS })
+        : undefined;
     if (sandbox) lifecycle.add("sandbox", () => sandbox.close());
     const features = createFeatures({
       config,
@@ -90,9 +95,25 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       socketObserver: instruments.sockets,
       addressOf: createAddressOf(config.TRUST_PROXY),
     });
-    const dispatcher = createDispatcher({ database: stores.database, outbox: features.outbox, consumers: consumersOf(features), logger });
-    const housekeeping = createHousekeeping({ config, stores, features, idempotency: idempotencyOf(stores, features, clock), clock, logger });
-    instruments.watch({ outboxLag: () => features.outbox.lag(), jobs: () => stores.jobQueue.counts(), hub: features.realtime?.hub });
+    const dispatcher = createDispatcher({
+      database: stores.database,
+      outbox: features.outbox,
+      consumers: consumersOf(features),
+      logger,
+    });
+    const housekeeping = createHousekeeping({
+      config,
+      stores,
+      features,
+      idempotency: idempotencyOf(stores, features, clock),
+      clock,
+      logger,
+    });
+    instruments.watch({
+      outboxLag: () => features.outbox.lag(),
+      jobs: () => stores.jobQueue.counts(),
+      hub: features.realtime?.hub,
+    });
 
     return {
       logger,
@@ -126,7 +147,10 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     };
 
     async function startWorker(): Promise<void> {
-      const worker = features.jobs.createWorker({ concurrency: config.WORKER_CONCURRENCY, observe: instruments.jobRun });
+      const worker = features.jobs.createWorker({
+        concurrency: config.WORKER_CONCURRENCY,
+        observe: instruments.jobRun,
+      });
       await worker.start();
       lifecycle.add("worker", () => worker.stop(WORKER_GRACE_MS));
     }
@@ -141,13 +165,18 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     }
 
     function createApi(): ReturnType<typeof createHttpApp> {
-      const openapi = createOpenApiDocument(features.routes, { title: "Atelier", version: VERSION, basePath });
+      const openapi = createOpenApiDocument(features.routes, {
+        title: "Atelier",
+        version: VERSION,
+        basePath,
+      });
       const asyncapi = createAsyncApiDocument({ version: VERSION, wsPort: config.wsPort });
       const health = createHealthRouter({
         clock,
         startedAt,
         pings: stores.pings,
-        refusing: () => refusing ?? (features.authzWatch.fresh() ? undefined : "the access log cannot be read"),
+        refusing: () =>
+          refusing ?? (features.authzWatch.fresh() ? undefined : "the access log cannot be read"),
         metrics: () => instruments.render(),
         metricsToken: config.METRICS_TOKEN,
         production: config.NODE_ENV === "production",
@@ -188,8 +217,12 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     }
 
     function announceUrls(): void {
-      if (http) announce(`Atelier ${VERSION} is ready.\n  API      ${http.url}${basePath}\n  Docs     ${http.url}/api/docs`);
-      if (features.realtime && has("realtime")) announce(`  Sockets  ${(sockets ?? http)?.url.replace(/^http/, "ws")}`);
+      if (http)
+        announce(
+          `Atelier ${VERSION} is ready.\n  API      ${http.url}${basePath}\n  Docs     ${http.url}/api/docs`,
+        );
+      if (features.realtime && has("realtime"))
+        announce(`  Sockets  ${(sockets ?? http)?.url.replace(/^http/, "ws")}`);
       if (!http) announce(`Atelier ${VERSION}: ${config.ROLES.join(", ")} running.`);
     }
   } catch (error) {
@@ -204,6 +237,10 @@ function consumersOf({ recorder, realtime, jobs }: Features): readonly EventCons
   return [recorder.consumer, toSockets, jobs.consumer];
 }
 
-function idempotencyOf(stores: Stores, features: Features, clock: Clock): ReturnType<typeof createIdempotency> {
+function idempotencyOf(
+  stores: Stores,
+  features: Features,
+  clock: Clock,
+): ReturnType<typeof createIdempotency> {
   return createIdempotency({ database: stores.database, clock, key: features.keys.idempotency });
 }

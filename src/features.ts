@@ -4,8 +4,8 @@ import { createActivityRoutes } from "./activity/routes.js";
 import { type Auth, authzHistoryMs, createAuth } from "./auth/auth.js";
 import { type DerivedKeys, deriveKeys } from "./auth/keys.js";
 import type { Config } from "./config.js";
-import { type AuthzWatch, createAuthzWatch } from "./events/authz-watch.js";
 import { createAuthzLog } from "./events/authz-log.js";
+import { type AuthzWatch, createAuthzWatch } from "./events/authz-watch.js";
 import { createOutbox, type Outbox, type OutboxReader } from "./events/outbox.js";
 import { createLimitsRoute } from "./http/limits-route.js";
 import type { Route } from "./http/route.js";
@@ -92,7 +92,11 @@ export function createFeatures(deps: FeatureDeps): Features {
   });
   const recorder = createActivityRecorder({ store: stores.activity, logger });
   const realtime = realtimeOf(deps, { auth, projects, authzWatch, recorder });
-  const requireReader = async (userId: string, projectId: string, action: "activity.read" | "presence.read") => {
+  const requireReader = async (
+    userId: string,
+    projectId: string,
+    action: "activity.read" | "presence.read",
+  ) => {
     await access.require(database, userId, projectId, action);
   };
   return {

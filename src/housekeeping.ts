@@ -40,11 +40,19 @@ export function createHousekeeping(deps: {
       () => features.projects.pruneInvitations(LIMIT),
     ];
     if (config.embedded.activity) {
-      steps.push(() => pruneActivity(stores.database, { now, retentionDays: config.ACTIVITY_RETENTION_DAYS, signal: stopped.signal }));
+      steps.push(() =>
+        pruneActivity(stores.database, {
+          now,
+          retentionDays: config.ACTIVITY_RETENTION_DAYS,
+          signal: stopped.signal,
+        }),
+      );
     }
     for (const step of steps) {
       if (stopped.signal.aborted) return;
-      await step().catch((error: unknown) => logger.warn("housekeeping failed; it will be tried again", { error }));
+      await step().catch((error: unknown) =>
+        logger.warn("housekeeping failed; it will be tried again", { error }),
+      );
     }
   }
 

@@ -1,40 +1,104 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
 
+/** The server under test has this core, everything else the other. */
+export const SERVER_CORE = 0;
+export const LOAD_CORE = 1;
+const PINNED = process.platform === "linux" && availableParallelism() >= 2;
+
+/** Clock ticks of a second in /proc/<pid>/stat (USER_HZ, which is 100 on every Linux that Node.js runs on). */
 const TICKS = 100;
+const START_MS = 40_000;
+const STOP_MS = 8_000;
 
-/** Starts a server on one core; resolves with it when a line of its output matches `ready`. */
-export function startServer({ command = process.execPath, args, env = {}, ready, core = 0, cwd }) {
+const children = new Set();
+const folders = new Set();
+
+// Nothing that was started here outlives this process, however it ends.
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
+
+/** Has a folder removed when this process ends. */
+export function removeAtExit(folder) {
+  folders.add(folder);
+}
+
+/**
+ * Starts a program on one core (on any with `core: null`); resolves when what it prints matches `ready`.
+ *
+ * @param {{command?: string, args: string[], env?: Record<string, string>, ready: RegExp, core?: number | null, cwd?: string}} options
+ *   `env` is added to a clean environment, so that nothing set in the shell changes what is measured.
+ */
+export function startServer({
+  command = process.execPath,
+  args,
+  env = {},
+  ready,
+  core = SERVER_CORE,
+  cwd,
+}) {
   return new Promise((resolve, reject) => {
-    const pinned =
-      process.platform === "linux" ? ["taskset", ["-c", String(core), command, ...args]] : [command, args];
-    const child = spawn(pinned[0], pinned[1], {
-      cwd,
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const [file, ...rest] = pinned(command, args, core);
+    const child = spawn(file, rest, { cwd, env: { ...cleanEnv(), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    children.add(child);
     let output = "";
+    const late = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`not ready within ${START_MS} ms:\n${output.slice(-2_000)}`));
+    }, START_MS);
     const read = (chunk) => {
-      output += chunk;
+      if (output.length < 100_000) output += chunk;
       const match = ready.exec(output);
-      if (match) resolve({ child, match, pid: child.pid, stop: () => stop(child) });
+      if (!match) return;
+      clearTimeout(late);
+      resolve({ child, match, pid: child.pid, output: () => output, stop: () => stop(child) });
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
-    child.on("exit", (code) =>
-      reject(new Error(`the server ended (${code}) before it was ready:\n${output.slice(-2_000)}`)),
-    );
+    child.on("exit", (code, signal) => {
+      children.delete(child);
+      clearTimeout(late);
+      reject(new Error(`ended (${code ?? signal}) before it was ready:\n${output.slice(-2_000)}`));
+    });
     child.on("error", reject);
   });
 }
 
-function stop(child) {
+function pinned(command, args, core) {
+  if (!PINNED || core === null) return [command, ...args];
+  return ["taskset", "-c", String(core), command, ...args];
+}
+
+function cleanEnv() {
+  const { PATH, HOME, LANG, TMPDIR } = process.env;
+  return Object.fromEntries(Object.entries({ PATH, HOME, LANG, TMPDIR }).filter(([, value]) => value));
+}
+
+/** Ends a program in order, and by force when it does not; resolves when it is gone. */
+export function stop(child) {
   return new Promise((resolve) => {
-    if (child.exitCode !== null) return resolve();
-    child.on("exit", () => resolve());
+    if (child.exitCode !== null || child.signalCode !== null) return resolve();
+    const force = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+    child.on("exit", () => {
+      clearTimeout(force);
+      resolve();
+    });
     child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), 15_000).unref();
   });
+}
+
+/** Starts a Node.js module with a message channel, on the core of the load. */
+export function startHelper(file, args) {
+  const [command, ...rest] = pinned(process.execPath, [file, ...args], LOAD_CORE);
+  const child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"], env: cleanEnv() });
+  children.add(child);
+  child.on("exit", () => children.delete(child));
+  return child;
 }
 
 /** CPU time of a process so far, in µs (user and system, all threads). */
@@ -49,12 +113,29 @@ export function residentBytes(pid) {
   return Number(line?.[1] ?? 0) * 1_024;
 }
 
-/** Keeps this process on one core. */
+/** How many files and sockets one process may have open. */
+export function openFilesLimit() {
+  const line = /^Max open files\s+\d+\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+  return line?.[1] === undefined || line[1] === "unlimited" ? Number.POSITIVE_INFINITY : Number(line[1]);
+}
+
+/** Keeps this process, and what it starts without a core of its own, on one core. */
 export function pinSelf(core) {
-  if (process.platform !== "linux") return Promise.resolve();
+  if (!PINNED) return Promise.resolve();
   return new Promise((resolve) =>
-    spawn("taskset", ["-cp", String(core), String(process.pid)], { stdio: "ignore" }).on("exit", resolve),
+    spawn("taskset", ["-acp", String(core), String(process.pid)], { stdio: "ignore" }).on("exit", resolve),
   );
+}
+
+/** A free port of the loopback interface. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
 }
 
 /** Median and spread of numbers. */
@@ -67,7 +148,7 @@ export function summary(values) {
 
 /** The value at quantile `q` (0–1) of numbers. */
 export function quantile(values, q) {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = Float64Array.from(values).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 }
 

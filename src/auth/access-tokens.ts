@@ -41,6 +41,8 @@ const AUDIENCE = "atelier-api";
 /** How far the clocks of two nodes may differ, in seconds. */
 const LEEWAY_S = 10;
 const MAX_LENGTH = 2_048;
+/** A compact JWS of one spelling: no padding, nothing but the alphabet. */
+const FORM = /^[\w-]+\.[\w-]+\.[\w-]{43}$/;
 
 const claimsSchema = z.object({
   iss: z.literal(ISSUER),
@@ -88,7 +90,7 @@ export function createAccessTokens(deps: {
       return { token, expiresIn };
     },
     async verify(token) {
-      if (token.length > MAX_LENGTH) throw refusal("invalid_token");
+      if (token.length > MAX_LENGTH || !FORM.test(token)) throw refusal("invalid_token");
       try {
         const { payload } = await jwtVerify(
           token,

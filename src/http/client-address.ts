@@ -11,6 +11,8 @@ export function trustSetting(trustProxy: string | undefined): number | string[] 
 export function createAddressOf(trustProxy: string | undefined): (request: IncomingMessage) => string {
   const setting = trustSetting(trustProxy);
   const trust =
-    typeof setting === "number" ? (_address: string, hop: number) => hop < setting : proxyaddr.compile(setting);
+    typeof setting === "number"
+      ? (_address: string, hop: number) => hop < setting
+      : proxyaddr.compile(setting);
   return (request) => proxyaddr(request, trust) ?? "";
 }

@@ -26,7 +26,10 @@ const START = `SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", dee
 `;
 
 /** Serves the documents at `/openapi.json` and `/asyncapi.json`, and Swagger UI at `/docs`, from this origin alone. */
-export function createDocsRouter(documents: { readonly openapi: unknown; readonly asyncapi: unknown }): Router {
+export function createDocsRouter(documents: {
+  readonly openapi: unknown;
+  readonly asyncapi: unknown;
+}): Router {
   const router = express.Router();
   const assets = path.dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
   for (const [name, document] of Object.entries(documents)) {

@@ -29,14 +29,20 @@ export function createHealthRouter(deps: HealthDeps): Router {
   });
   router.get("/health", (_request, response) => {
     const now = deps.clock.now();
-    response.json({ status: "ok", timestamp: new Date(now).toISOString(), uptime: Math.floor((now - deps.startedAt) / 1_000) });
+    response.json({
+      status: "ok",
+      timestamp: new Date(now).toISOString(),
+      uptime: Math.floor((now - deps.startedAt) / 1_000),
+    });
   });
   router.get("/livez", (_request, response) => {
     response.json({ status: "ok" });
   });
   router.get("/readyz", async (_request, response) => {
     const checks = Object.fromEntries(
-      await Promise.all(Object.entries(deps.pings).map(async ([name, ping]) => [name, await answer(ping)] as const)),
+      await Promise.all(
+        Object.entries(deps.pings).map(async ([name, ping]) => [name, await answer(ping)] as const),
+      ),
     );
     const refusing = deps.refusing();
     const degraded = Object.keys(checks).filter((name) => checks[name] !== "ok");

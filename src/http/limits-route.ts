@@ -12,7 +12,11 @@ const policyBody = z
 
 /** `GET /limits`: the rate-limit policies in force. */
 export function createLimitsRoute(mode: "tiered" | "strict", policies: readonly RateLimitPolicy[]): Route {
-  const limits = policies.map(({ name, limit, windowMs }) => ({ name, limit, windowSeconds: windowMs / 1_000 }));
+  const limits = policies.map(({ name, limit, windowMs }) => ({
+    name,
+    limit,
+    windowSeconds: windowMs / 1_000,
+  }));
   return defineRoute(
     {
       method: "get",

@@ -1,6 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { createServer, type RequestListener, type Server, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { randomUUID } from "node:crypto";
 import { AppError } from "../errors.js";
 import { toProblem } from "./problem.js";
 
@@ -14,7 +14,10 @@ export interface Listener {
 }
 
 /** Opens a port; @throws an error that says which port is taken. */
-export async function listen(handler: RequestListener, options: { readonly host?: string | undefined; readonly port: number }): Promise<Listener> {
+export async function listen(
+  handler: RequestListener,
+  options: { readonly host?: string | undefined; readonly port: number },
+): Promise<Listener> {
   const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2_000 }, handler);
   server.headersTimeout = 15_000;
   server.requestTimeout = 30_000;
@@ -41,8 +44,15 @@ export async function listen(handler: RequestListener, options: { readonly host?
 
 /** What a plain request to the sockets' own port gets. */
 export const upgradeOnly: RequestListener = (request, response) => {
-  const problem = toProblem(new AppError("upgrade_required"), { requestId: randomUUID(), path: (request.url ?? "/").split("?")[0] ?? "/" });
-  response.writeHead(problem.status, { "Content-Type": "application/problem+json", Upgrade: "websocket", "X-Content-Type-Options": "nosniff" });
+  const problem = toProblem(new AppError("upgrade_required"), {
+    requestId: randomUUID(),
+    path: (request.url ?? "/").split("?")[0] ?? "/",
+  });
+  response.writeHead(problem.status, {
+    "Content-Type": "application/problem+json",
+    Upgrade: "websocket",
+    "X-Content-Type-Options": "nosniff",
+  });
   response.end(JSON.stringify(problem.body));
 };
 
@@ -53,7 +63,11 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
     return;
   }
   const code =
-    error.code === "HPE_HEADER_OVERFLOW" ? "headers_too_large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "bad_request";
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? "headers_too_large"
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? "request_timeout"
+        : "bad_request";
   const problem = toProblem(new AppError(code), { requestId: randomUUID(), path: "/" });
   const body = JSON.stringify(problem.body);
   socket.end(
@@ -63,6 +77,11 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 function explain(error: NodeJS.ErrnoException, port: number): Error {
-  const why = error.code === "EADDRINUSE" ? `port ${port} is in use by another program` : error.code === "EACCES" ? `port ${port} needs more rights` : error.message;
+  const why =
+    error.code === "EADDRINUSE"
+      ? `port ${port} is in use by another program`
+      : error.code === "EACCES"
+        ? `port ${port} needs more rights`
+        : error.message;
   return Object.assign(new Error(`The service cannot listen: ${why}.`), { expected: true, cause: error });
 }

@@ -120,7 +120,9 @@ export interface Route {
 }
 
 /** What answers a request; conditional, so that the spec alone decides the types and a reply keeps its literal status. */
-export type Handler<S extends RouteSpec> = S extends unknown ? (input: RouteInput<S>) => Promise<ReplyOf<S>> : never;
+export type Handler<S extends RouteSpec> = S extends unknown
+  ? (input: RouteInput<S>) => Promise<ReplyOf<S>>
+  : never;
 
 /** Joins a spec with its handler; the handler's input and replies are typed by the spec. */
 export function defineRoute<const S extends RouteSpec>(spec: S, handler: Handler<S>): Route {

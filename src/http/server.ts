@@ -5,8 +5,8 @@ import helmet from "helmet";
 import { AppError } from "../errors.js";
 import type { Logger } from "../platform/observability/logger.js";
 import { type BindDeps, bindRoute, type RequestLocals } from "./bind.js";
-import { type Problem, toAppError, toProblem } from "./problem.js";
 import { trustSetting } from "./client-address.js";
+import { type Problem, toAppError, toProblem } from "./problem.js";
 import { clientAddress } from "./rate-limit.js";
 import type { Route } from "./route.js";
 

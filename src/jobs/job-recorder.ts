@@ -2,7 +2,7 @@ import type { Clock } from "../platform/clock.js";
 import type { Sql } from "../platform/database/database.js";
 import type { JobAudience, JobLogEntry, JobOutput } from "./job-output.js";
 import type { LogStream } from "./job-type.js";
-import type { RunRef, RunRepository } from "./run-repository.js";
+import { LOG_FULL, type LogState, type RunRef, type RunRepository } from "./run-repository.js";
 import { storableText } from "./storable.js";
 
 /** Keeps what a run says: log and progress, gathered into few writes. */
@@ -21,7 +21,6 @@ const GATHER_MS = 150;
 /** UTF-16 units of one entry. */
 const ENTRY_LENGTH = 8 * 1024;
 const MESSAGE_LENGTH = 200;
-const LOG_FULL = "The log is full; what follows is not kept.";
 
 /** The recorder of one run. */
 export function createJobRecorder(deps: {
@@ -32,13 +31,12 @@ export function createJobRecorder(deps: {
   output: JobOutput;
   clock: Clock;
   /** Where the log of earlier attempts ended. */
-  start: { readonly seq: number; readonly bytes: number };
+  start: LogState;
   /** Called when the run turns out to be none any more. */
   onLost: () => void;
 }): JobRecorder {
   const { database, repository, run, audience, output, clock, onLost } = deps;
-  let { seq, bytes } = deps.start;
-  let full = seq >= LOG_LIMITS.entries || bytes >= LOG_LIMITS.bytes;
+  let { seq, bytes, full } = deps.start;
   let gathered: JobLogEntry[] = [];
   let said: { readonly percent: number; readonly message: string | null } | undefined;
   let shown = { percent: 0, message: null as string | null };

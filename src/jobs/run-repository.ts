@@ -34,6 +34,20 @@ export type RunEnd =
   /** The worker stops: it starts again elsewhere, and this attempt does not count. */
   | { readonly status: "pending" };
 
+/** Where a job's log stands. */
+export interface LogState {
+  readonly seq: number;
+  readonly bytes: number;
+  /** True when {@link LOG_FULL} was written. */
+  readonly full: boolean;
+}
+
+/** The last entry of a log that has reached its bounds. */
+export const LOG_FULL = "The log is full; what follows is not kept.";
+
+/** The log of a job that has said nothing yet. */
+export const EMPTY_LOG: LogState = { seq: 0, bytes: 0, full: false };
+
 /** The SQL of workers. Leases go by the database's clock, so that the clocks of two nodes need not agree. */
 export interface RunRepository {
   glance(sql: Sql, jobId: string): Promise<JobGlance | undefined>;
@@ -48,8 +62,7 @@ export interface RunRepository {
   ): Promise<JobRow | undefined>;
   /** Takes a delivered job off the queue until its owner has a free slot. */
   park(tx: Tx, jobId: string, now: Date): Promise<void>;
-  /** Where the job's log stands. */
-  logState(sql: Sql, jobId: string): Promise<{ readonly seq: number; readonly bytes: number }>;
+  logState(sql: Sql, jobId: string): Promise<LogState>;
   /** Extends the leases of these runs; returns those that still are runs. */
   renew(sql: Sql, runs: readonly RunRef[], leaseMs: number): Promise<RunRef[]>;
   /** Stores log entries of a run, also those that may have been stored; false when it is none any more. */
@@ -142,10 +155,11 @@ export function createRunRepository(): RunRepository {
         .select([
           raw<number>`coalesce(max(seq), 0)`.as("seq"),
           raw<number>`coalesce(sum(octet_length(text)), 0)::int`.as("bytes"),
+          raw<boolean>`coalesce(bool_or(stream = 'system' and text = ${LOG_FULL}), false)`.as("full"),
         ])
         .where("job_id", "=", jobId)
         .executeTakeFirst();
-      return row ?? { seq: 0, bytes: 0 };
+      return row ?? EMPTY_LOG;
     },
     async renew(sql, runs, leaseMs) {
       const { rows } = await raw<RunRef>`

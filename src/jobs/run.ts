@@ -9,7 +9,7 @@ import { type Backoff, backoffMs, failureOf } from "./failure.js";
 import type { JobAudience, JobOutput } from "./job-output.js";
 import { createJobRecorder } from "./job-recorder.js";
 import type { JobContext, JobOutcome, JobType } from "./job-type.js";
-import type { RunEnd, RunRepository } from "./run-repository.js";
+import { EMPTY_LOG, type RunEnd, type RunRepository } from "./run-repository.js";
 import { storable } from "./storable.js";
 import type { JobRow } from "./tables.js";
 
@@ -80,7 +80,7 @@ export async function runJob(deps: RunDeps, run: ClaimedRun): Promise<Outcome> {
     audience,
     output,
     clock,
-    start: job.attempt > 1 ? await runs.logState(database, job.id) : { seq: 0, bytes: 0 },
+    start: job.attempt > 1 ? await runs.logState(database, job.id) : EMPTY_LOG,
     onLost: () => abort("lost"),
   });
   const context: JobContext = {

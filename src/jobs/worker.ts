@@ -1,7 +1,7 @@
 import type { Outbox } from "../events/outbox.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database/database.js";
-import type { Delivery, JobConsumer, JobQueue, Outcome, QueuedJob } from "../platform/job-queue/job-queue.js";
+import type { JobConsumer, JobQueue, Outcome, QueuedJob } from "../platform/job-queue/job-queue.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
 import { CANCEL_CHANNEL, decodeCancel } from "./cancellation.js";
@@ -65,48 +65,56 @@ export interface JobWorkerDeps {
 /** A worker: delivery → claim → handler under a lease → result and event in one transaction. */
 export function createJobWorker(deps: JobWorkerDeps): JobWorker {
   const { queue, pubsub, types, claims, runs, scheduler, logger, timings } = deps;
-  const running = new Map<RunAbort, { readonly job: JobRow; readonly ended: Promise<unknown> }>();
+  const running = new Map<RunAbort, JobRow>();
+  const deliveries = new Set<Promise<Outcome>>();
   let leases: Leases | undefined;
   let consumer: JobConsumer | undefined;
   let unsubscribe: Unsubscribe | undefined;
   let stopping = false;
+  let graceOver = false;
 
-  async function process(delivery: Delivery): Promise<Outcome> {
+  function process(delivery: QueuedJob): Promise<Outcome> {
+    const work = handle(delivery).finally(() => deliveries.delete(work));
+    deliveries.add(work);
+    return work;
+  }
+
+  async function handle(delivery: QueuedJob): Promise<Outcome> {
+    // The delivery's signal is of no use: the queue also aborts when it gave the job to another worker, but the row decides.
     const claim = await claims.claim(delivery);
     if (claim.kind === "later") return { kind: "again", delayMs: claim.delayMs };
     if (claim.kind === "settled") {
       if (claim.ownerId !== undefined) scheduler.admitSoon(claim.ownerId);
       return { kind: "done" };
     }
-    const outcome = await run(claim.job, delivery.signal);
+    const outcome = await run(claim.job);
     if (outcome.kind === "done" || outcome.delayMs > 0) scheduler.admitSoon(claim.job.owner_id);
     return outcome;
   }
 
-  async function run(job: JobRow, stopSignal: AbortSignal): Promise<Outcome> {
+  async function run(job: JobRow): Promise<Outcome> {
     const controller = new AbortController();
     const abort: RunAbort = (reason) => {
       if (!controller.signal.aborted) controller.abort(reason);
     };
-    // The queue also aborts when it gave the job to another worker. The row does not: there, this run still counts.
-    const onStop = () => {
-      if (stopping) abort("stopping");
-    };
-    stopSignal.addEventListener("abort", onStop);
     const release = leases?.hold({ jobId: job.id, attempt: job.attempt }, () => abort("lost"));
-    const ended = runJob(deps, { job, type: types.get(job.type), signal: controller.signal, abort });
-    running.set(abort, { job, ended });
+    running.set(abort, job);
+    if (graceOver) abort("stopping");
     try {
-      return await ended;
+      return await runJob(deps, { job, type: types.get(job.type), signal: controller.signal, abort });
     } finally {
       running.delete(abort);
       release?.();
-      stopSignal.removeEventListener("abort", onStop);
     }
   }
 
+  function endGrace(): void {
+    graceOver = true;
+    for (const abort of running.keys()) abort("stopping");
+  }
+
   async function onCrashed(job: QueuedJob): Promise<void> {
-    for (;;) {
+    while (!stopping) {
       const claim = await claims.giveUp(job);
       if (claim.kind !== "later" || claim.delayMs > timings.leaseMs * 2) {
         if (claim.kind === "settled" && claim.ownerId !== undefined) scheduler.admitSoon(claim.ownerId);
@@ -126,7 +134,7 @@ export function createJobWorker(deps: JobWorkerDeps): JobWorker {
       pubsub
         .subscribe(CANCEL_CHANNEL, (message) => {
           const cancelled = decodeCancel(message);
-          for (const [abort, { job }] of running)
+          for (const [abort, job] of running)
             if (job.id === cancelled?.jobId && job.attempt === cancelled.attempt) abort("cancelled");
         })
         .then((end) => {
@@ -139,8 +147,11 @@ export function createJobWorker(deps: JobWorkerDeps): JobWorker {
     },
     async stop(graceMs) {
       stopping = true;
+      const grace = setTimeout(endGrace, graceMs);
       await consumer?.close(graceMs);
-      await Promise.allSettled([...running.values()].map(({ ended }) => ended));
+      clearTimeout(grace);
+      endGrace();
+      await Promise.allSettled(deliveries);
       leases?.stop();
       await unsubscribe?.().catch(() => undefined);
     },

@@ -10,7 +10,7 @@ import { missingRedisServer, type RedisTarget, redisKinds, startTestRedis } from
 interface Nodes {
   readonly a: Cache;
   readonly b: Cache;
-  elapse(ms: number): Promise<void>;
+  readonly elapse: (ms: number) => Promise<void>;
 }
 
 const MINUTE = 60_000;

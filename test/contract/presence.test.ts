@@ -11,7 +11,7 @@ import { missingRedisServer, type RedisTarget, redisKinds, startTestRedis } from
 interface Nodes {
   readonly a: PresenceRegistry;
   readonly b: PresenceRegistry;
-  elapse(ms: number): Promise<void>;
+  readonly elapse: (ms: number) => Promise<void>;
 }
 
 const LONG = 60_000;

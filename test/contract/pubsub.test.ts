@@ -282,7 +282,9 @@ for (const cluster of [false, true]) {
         const heard: string[] = [];
         const names = Array.from({ length: 1_200 }, () => fresh());
         await Promise.all(
-          names.map((name) => pubsub.subscribe(name, (message) => heard.push(`${name} ${message}`))),
+          names.map((name) =>
+            pubsub.subscribe(name, (message) => heard.push(`${name} ${message.toString()}`)),
+          ),
         );
         const ended = await pubsub.subscribe("ended", () => heard.push("ended"));
         await ended();

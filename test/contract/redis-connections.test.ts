@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
 import {
   createRedis,
@@ -5,7 +8,15 @@ import {
   type RedisOptionsInput,
 } from "../../src/platform/redis/redis.js";
 import { describeAdapter, failureOf, until } from "../kit/adapters.js";
-import { ask, missingRedisServer, startTestRedis, startTestSentinel, type TestRedis } from "../kit/redis.js";
+import {
+  ask,
+  makeTestCertificate,
+  missingOpenssl,
+  missingRedisServer,
+  startTestRedis,
+  startTestSentinel,
+  type TestRedis,
+} from "../kit/redis.js";
 
 const opened: RedisConnections[] = [];
 const errors: Error[] = [];
@@ -93,6 +104,42 @@ describeAdapter("connections through Sentinel", missingRedisServer(), () => {
     await until(() => reconnected);
     await redis.close();
     for (const server of [sentinel, second, first]) await server.close();
+  });
+});
+
+describeAdapter("connections by TLS", missingRedisServer() ?? missingOpenssl(), () => {
+  let dir: string;
+  let ca: Buffer;
+  let server: TestRedis;
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), "atelier-tls-"));
+    const certificate = makeTestCertificate(dir);
+    ca = readFileSync(certificate.cert);
+    server = await startTestRedis({ tls: certificate });
+  });
+  afterAll(async () => {
+    await server.close();
+    rmSync(dir, { recursive: true });
+  });
+
+  it("[RD11] the certificate is checked, by URL and by single fields", async () => {
+    const url = `rediss://localhost:${server.port}`;
+    expect(await answers(connect({ url, tls: { ca } }))).toBe(true);
+    expect(await answers(connect({ host: "localhost", port: server.port, tls: { ca } }))).toBe(true);
+    for (const options of [{ url }, { host: "localhost", port: server.port, tls: true }]) {
+      expect((await failureOf(connect(options).ping())).code).toBe("dependency_unavailable");
+    }
+    expect(errors.map((error) => (error as { code?: unknown }).code)).toContain(
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+    );
+  });
+
+  it("[RD11] closing in the middle of a handshake is harmless", async () => {
+    for (let ms = 0; ms < 30; ms += 1) {
+      const redis = connect({ url: `rediss://localhost:${server.port}` });
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      await redis.close();
+    }
   });
 });
 

@@ -93,7 +93,7 @@ describe.each([
       }
       throw new Error("no result");
     };
-    expect(await stopped({ wallMs: 300 })).toMatchObject({
+    expect(await stopped({ wallMs: 1000 })).toMatchObject({
       status: "wall_time_limit",
       signal: "SIGKILL",
       exitCode: null,
@@ -173,6 +173,7 @@ const RESULT = {
   durationMs: 1,
   cpuMs: 1,
   peakMemoryBytes: 1,
+  truncated: false,
   residentBytes: 1,
 };
 const phase = (name: string, id = 1) => ({ type: "phase", id, phase: name });
@@ -198,6 +199,7 @@ describe("a host that was taken over", () => {
     ["a second ready", message(READY)],
     ["a phase of another run", message(phase("compile", 2))],
     ["a phase twice", message(phase("compile"), phase("compile"))],
+    ["output of no bytes", Buffer.concat([message(phase("compile")), bytes(2, "")])],
     ["output before the program began", bytes(2, "x")],
     [
       "more output than the limit",

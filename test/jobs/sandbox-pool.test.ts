@@ -97,11 +97,10 @@ describe("cancelling", () => {
   it("[SB16] is what happens to a program whose events nobody reads any more", async () => {
     const small = createSandbox({ slots: 1 });
     try {
-      for await (const event of small.run(
-        javascript("for (;;) console.log(1)", { limits: { cpuMs: 10_000 } }),
-      )) {
-        if (event.type === "stdout") break;
-      }
+      const patient = javascript("console.log(1); setInterval(() => {}, 1000)", {
+        limits: { wallMs: 30_000 },
+      });
+      for await (const event of small.run(patient)) if (event.type === "stdout") break;
       expect(small.status()).toMatchObject({ busy: 0, waiting: 0 });
       expect((await finish(small, javascript("console.log('next')"))).result.stdout).toBe("next\n");
     } finally {

@@ -309,6 +309,40 @@ describe("a program", () => {
   });
 });
 
+describe("the globals of a program", () => {
+  it("[SB21] are those of the language, timers, console, process, stdin, structuredClone and text encoders", async () => {
+    const code = `
+      const value = { list: [1, , new Date(0)], map: new Map([["k", new Set([1n])]]), bytes: new Uint16Array([1, 2]).subarray(1), re: /x/gi };
+      value.self = value;
+      const copy = structuredClone(value);
+      console.log(copy, copy !== value, copy.self === copy, copy.list !== value.list, 1 in copy.list);
+      const error = structuredClone(new TypeError("t", { cause: [1] }));
+      console.log(error instanceof TypeError, error.message, error.cause);
+      for (const bad of [() => {}, Symbol("s"), new WeakMap(), Promise.resolve()]) {
+        try { structuredClone({ bad }); } catch (error) { console.log(error.name); }
+      }
+      console.log(new TextDecoder().decode(new TextEncoder().encode("é漢")), atob(btoa("x")), typeof performance.now());`;
+    expect(await outputOf(code)).toBe(
+      [
+        "<ref *1> {",
+        "  list: [ 1, <1 empty item>, 1970-01-01T00:00:00.000Z ],",
+        "  map: Map(1) { 'k' => Set(1) { 1n } },",
+        "  bytes: Uint16Array(1) [ 2 ],",
+        "  re: /x/gi,",
+        "  self: [Circular *1]",
+        "} true true true false",
+        "true t [ 1 ]",
+        "DataCloneError",
+        "DataCloneError",
+        "DataCloneError",
+        "DataCloneError",
+        "é漢 x number",
+        "",
+      ].join("\n"),
+    );
+  });
+});
+
 describe("limits", () => {
   it("[SB14] end a program at its processor time, its wall time, its memory and its output", async () => {
     const cpu = await resultOf("console.log('on'); for (;;) {}", { limits: { cpuMs: 150 } });
@@ -327,6 +361,14 @@ describe("limits", () => {
     expect(Buffer.byteLength(output.stdout)).toBeGreaterThan(996);
     expect(Buffer.byteLength(output.stdout)).toBeLessThanOrEqual(1000);
     expect(output.stdout).toBe(`${"€".repeat(10)}\n`.repeat(33).slice(0, output.stdout.length));
+  });
+
+  it("[SB14] of memory hold for any number, not only for a power of two", async () => {
+    const code = "globalThis.all = []; for (;;) all.push(new Uint8Array(1000).fill(1))";
+    const { status, peakMemoryBytes } = await resultOf(code, { limits: { memoryBytes: 40 * 1024 * 1024 } });
+    expect(status).toBe("memory_limit");
+    expect(peakMemoryBytes).toBeGreaterThan(36 * 1024 * 1024);
+    expect(peakMemoryBytes).toBeLessThan(48 * 1024 * 1024);
   });
 
   it("[SB14] count both streams together and are exact to the byte", async () => {

@@ -56,26 +56,15 @@ describe("running", () => {
     ]);
   });
 
-  it("[JOB21] tries again what fails for a passing reason, later each time, and says so meanwhile", async () => {
+  it("[JOB21] tries again what fails for a passing reason", async () => {
     const { handlers } = await open();
-    const seen: unknown[] = [];
     const ada = await app.user();
     handlers.set("flaky", async ({ attempt }) => {
-      if (attempt < 3) throw new AppError("overloaded", { detail: "Busy." });
+      if (attempt < 3) throw new AppError("overloaded");
       return "done";
     });
-    await app.worker({ timings: { backoff: { firstMs: 300, mostMs: 1_000 } } });
+    await app.worker();
     const job = await app.task(ada, "flaky");
-    await app.event("job_retrying", job.id);
-    const waiting = await app.read(ada, job.id);
-    seen.push(waiting);
-    expect(waiting).toMatchObject({
-      status: "retrying",
-      attempt: 1,
-      error: { code: "overloaded", message: "Busy." },
-    });
-    expect(waiting.queuedSince).not.toBeNull();
-    expect(Date.parse(waiting.runAt)).toBeGreaterThan(Date.parse(waiting.startedAt ?? ""));
     await app.event("job_completed", job.id);
     expect(await app.read(ada, job.id)).toMatchObject({ status: "completed", attempt: 3, error: null });
     const attempts = app.events.map(({ type, payload }) => [type, payload["attempt"], payload["code"]]);
@@ -88,6 +77,27 @@ describe("running", () => {
       ["job_started", 3, undefined],
       ["job_completed", 3, undefined],
     ]);
+  });
+
+  it("[JOB21] says meanwhile why it failed and when it starts again, and leaves the slot to others", async () => {
+    const { handlers } = await open({ runningPerUser: 1 });
+    const ada = await app.user();
+    handlers.set("flaky", () => {
+      throw new AppError("overloaded", { detail: "Busy." });
+    });
+    handlers.set("quick", () => "ran");
+    await app.worker({ timings: { backoff: { firstMs: 60_000, mostMs: 60_000 } } });
+    const job = await app.task(ada, "flaky");
+    await app.event("job_retrying", job.id);
+    const waiting = await app.read(ada, job.id);
+    expect(waiting).toMatchObject({
+      status: "retrying",
+      attempt: 1,
+      error: { code: "overloaded", message: "Busy." },
+    });
+    expect(waiting.queuedSince).not.toBeNull();
+    expect(Date.parse(waiting.runAt) - Date.parse(waiting.startedAt ?? "")).toBeGreaterThanOrEqual(45_000);
+    await app.event("job_completed", (await app.task(ada, "quick")).id);
   });
 
   it("[JOB22] doubles the delay between attempts up to a most, give or take a quarter", () => {
@@ -170,10 +180,6 @@ describe("running", () => {
       const job = await app.read(ada, id);
       expect((job.result as { value: number }).value).toBeGreaterThanOrEqual(Date.parse(job.runAt));
     }
-    const order = app.events
-      .filter(({ type }) => type === "job_started")
-      .map((event) => event.payload["jobId"]);
-    expect(order[0]).toBe(soon.id);
   });
 
   it("[JOB27] fails a job whose type no worker has known for ten minutes", async () => {
@@ -220,15 +226,13 @@ describe("two deliveries of one job", () => {
   it("[JOB29] refuse what a run says and does after another has taken over", async () => {
     const { handlers, store, queueName } = await open();
     const gate = createGate();
-    const stale = createGate();
     handlers.set("slow", async ({ attempt, log }) => {
       if (attempt === 1) await gate.opened;
       log("stdout", `from ${attempt}\n`);
-      if (attempt === 1) stale.open();
       return attempt;
     });
     // A worker that cannot renew its leases: cut off, or stopped for a while.
-    await app.worker({ timings: { leaseMs: 200, renewMs: 60_000 } });
+    const cutOff = await app.worker({ timings: { leaseMs: 200, renewMs: 60_000 } });
     const ada = await app.user();
     const job = await app.task(ada, "slow");
     await app.event("job_started", job.id);
@@ -237,11 +241,7 @@ describe("two deliveries of one job", () => {
     await app.event("job_completed", job.id);
     const after = await app.row(job.id);
     gate.open();
-    await stale.opened;
-    await app.call("GET", `/jobs/${job.id}/logs`, { as: ada });
-    const next = await app.task(ada, "slow", { options: { priority: 1 } });
-    gate.open();
-    await app.event("job_completed", next.id);
+    await cutOff.stop(10_000);
     expect(await app.row(job.id)).toEqual(after);
     expect(after).toMatchObject({ status: "completed", attempt: 2, result: { value: 2 } });
     const { body } = await app.call("GET", `/jobs/${job.id}/logs`, { as: ada });
@@ -261,12 +261,13 @@ describe("two deliveries of one job", () => {
       reason.open();
       return "stale";
     });
-    await app.worker();
+    const worker = await app.worker();
     const ada = await app.user();
     const job = await app.task(ada, "slow");
     await app.event("job_started", job.id);
     await app.sql().updateTable("jobs").set({ attempt: 2 }).where("id", "=", job.id).execute();
     await reason.opened;
+    await worker.stop(10_000);
     expect(said).toBe("lost");
     expect(await app.row(job.id)).toMatchObject({ status: "processing", attempt: 2, result: null });
   });
@@ -392,10 +393,12 @@ describe("fairness", () => {
     const { handlers } = await open({ runningPerUser: 2 });
     const gate = createGate();
     const running = new Map<string, number>();
+    const two = createGate();
     let most = 0;
     handlers.set("slow", async ({ ownerId }) => {
       running.set(ownerId, (running.get(ownerId) ?? 0) + 1);
       most = Math.max(most, ...running.values());
+      if (most === 2) two.open();
       await gate.opened;
       running.set(ownerId, (running.get(ownerId) ?? 0) - 1);
     });
@@ -405,6 +408,7 @@ describe("fairness", () => {
     const mine = await Promise.all([1, 2, 3, 4, 5, 6].map(() => app.task(ada, "slow")));
     const his = await app.task(ben, "slow");
     await app.event("job_started", his.id);
+    await two.opened;
     gate.open();
     for (const { id } of mine) await app.event("job_completed", id);
     expect(most).toBe(2);

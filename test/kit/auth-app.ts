@@ -18,8 +18,8 @@ import { createPostgresDatabase } from "../../src/platform/database/postgres.js"
 import type { PostgresConnection } from "../../src/platform/database/postgres-connection.js";
 import type { Mail, Mailer } from "../../src/platform/mail/mailer.js";
 import { createNullLogger } from "../../src/platform/observability/logger.js";
-import type { PubSub } from "../../src/platform/pubsub/pubsub.js";
 import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
+import type { PubSub } from "../../src/platform/pubsub/pubsub.js";
 import { createMemoryRateLimiter } from "../../src/platform/rate-limit/memory.js";
 import type { RateLimiter } from "../../src/platform/rate-limit/rate-limiter.js";
 import { createTestDatabase } from "./postgres.js";
@@ -126,8 +126,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
   const own = peer || options.connection ? undefined : await createTestDatabase();
   const connection = own?.connection ?? options.connection ?? peer?.connection;
   if (!connection) throw new Error("no database");
-  const database =
-    own?.database ?? createPostgresDatabase({ connection, onError: () => undefined });
+  const database = own?.database ?? createPostgresDatabase({ connection, onError: () => undefined });
   let ahead = 0;
   const clock = { now: () => Date.now() + ahead };
   const logger = createNullLogger();
@@ -160,7 +159,10 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       accessSecrets: options.accessSecrets ?? [ACCESS_SECRET],
       refreshSecrets: options.refreshSecrets ?? [REFRESH_SECRET],
       accessTtlMs,
-      sessions: { idleMs: options.idleMs ?? 7 * 86_400_000, absoluteMs: options.absoluteMs ?? 30 * 86_400_000 },
+      sessions: {
+        idleMs: options.idleMs ?? 7 * 86_400_000,
+        absoluteMs: options.absoluteMs ?? 30 * 86_400_000,
+      },
       bcryptRounds: options.rounds ?? 4,
       publicUrl: "https://atelier.test",
       limits: { login: 0, register: 0, refresh: 0, ...options.limits },
@@ -283,7 +285,9 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       await raw`
         update auth_sessions set created_at = created_at - ${by}, rotated_at = rotated_at - ${by},
           last_used_at = last_used_at - ${by}, idle_expires_at = idle_expires_at - ${by},
-          absolute_expires_at = absolute_expires_at - ${by} where id = ${sessionId}`.execute(database.tables());
+          absolute_expires_at = absolute_expires_at - ${by} where id = ${sessionId}`.execute(
+        database.tables(),
+      );
     },
     async dump() {
       const { rows } = await raw<{ table_name: string }>`
@@ -292,9 +296,9 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       );
       const texts: string[] = [];
       for (const { table_name } of rows) {
-        const content = await raw<{ row: string }>`select t::text as row from ${raw.table(table_name)} t`.execute(
-          database.tables(),
-        );
+        const content = await raw<{
+          row: string;
+        }>`select t::text as row from ${raw.table(table_name)} t`.execute(database.tables());
         texts.push(...content.rows.map(({ row }) => `${table_name} ${row}`));
       }
       return texts.join("\n");

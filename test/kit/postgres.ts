@@ -24,7 +24,7 @@ export interface TestDatabase {
   /** For an app, a second node or a queue under test. */
   readonly connection: PostgresConnection;
   /** Closes `database` and drops the database, whoever is still connected. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** What `createTestDatabase` can be told. */

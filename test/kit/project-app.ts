@@ -70,7 +70,15 @@ export interface TestTables extends ProjectTables {
     email_verified_at: Date | null;
     disabled_at: Date | null;
   };
-  workspaces: { id: string; project_id: string; name: string; version: number };
+  workspaces: {
+    id: string;
+    project_id: string;
+    name: string;
+    settings: string;
+    version: number;
+    created_at: Date;
+    updated_at: Date;
+  };
   outbox: {
     id: string;
     type: string;

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { accessSync, constants } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -34,11 +34,33 @@ export interface TestRedisOptions {
   readonly cluster?: boolean;
   /** Follows the server on this port of the loopback. */
   readonly replicaOf?: number;
+  /** Speaks TLS only, with this certificate. */
+  readonly tls?: TestCertificate;
+}
+
+/** Files of a self-signed certificate for `localhost`. */
+export interface TestCertificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** Why no private server can be started here, or undefined when one can. */
 export function missingRedisServer(): string | undefined {
   return findOnPath("redis-server") ? undefined : "no redis-server on PATH";
+}
+
+/** Why no certificate can be made here, or undefined when one can. */
+export function missingOpenssl(): string | undefined {
+  return findOnPath("openssl") ? undefined : "no openssl on PATH";
+}
+
+/** Makes a self-signed certificate for `localhost` in `dir`; needs `openssl` on PATH (see `missingOpenssl`). */
+export function makeTestCertificate(dir: string): TestCertificate {
+  const files = { cert: join(dir, "cert.pem"), key: join(dir, "key.pem") };
+  const args = ["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+  args.push("-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost");
+  execFileSync("openssl", [...args, "-keyout", files.key, "-out", files.cert], { stdio: "ignore" });
+  return files;
 }
 
 /** Starts a private Redis server; needs `redis-server` on PATH (see `missingRedisServer`). */
@@ -47,7 +69,12 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
   if (!binary) throw new Error("no redis-server on PATH");
   const dir = await mkdtemp(join(tmpdir(), "atelier-redis-"));
   const port = await freePort();
-  const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""];
+  const args = [options.tls ? "--tls-port" : "--port", String(port), "--bind", "127.0.0.1"];
+  args.push("--dir", dir, "--save", "");
+  if (options.tls) {
+    args.push("--port", "0", "--tls-cert-file", options.tls.cert, "--tls-key-file", options.tls.key);
+    args.push("--tls-ca-cert-file", options.tls.cert, "--tls-auth-clients", "no");
+  }
   args.push("--appendonly", options.persistent ? "yes" : "no", "--appendfsync", "always");
   if (options.cluster) {
     args.push("--cluster-enabled", "yes", "--cluster-port", String(await freePort()));

@@ -15,7 +15,7 @@ import { killTree, processesUnder, residentBytesOf } from "./process-tree.js";
 import type { Program } from "./program.js";
 
 /** How a run on a host ended; from the host, or from the hand that killed it. */
-export type HostOutcome = Pick<HostResult, "status" | "exitCode" | "error"> & {
+export type HostOutcome = Pick<HostResult, "status" | "exitCode" | "error" | "truncated"> & {
   readonly signal: "SIGKILL" | null;
   readonly durationMs: number;
   readonly cpuMs: number | null;
@@ -134,7 +134,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
     }
   });
   child.stderr?.on("data", (chunk: Buffer) => {
-    lastWords = (lastWords + chunk.toString()).slice(-500);
+    lastWords = (lastWords + chunk.toString("latin1").replace(/[^ -~]+/g, " ")).slice(-500);
   });
   // Writing to a process that just died is not an error of ours; its exit is on the way.
   child.stdin?.on("error", () => undefined);
@@ -197,7 +197,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
   }
 
   function onOutput(descriptor: 1 | 2, bytes: Uint8Array): void {
-    if (!active || active.phase === "sent") throw new Error("output of no run");
+    if (!active || active.phase === "sent" || bytes.length === 0) throw new Error("output of no run");
     active.outputBytes += bytes.length;
     if (active.outputBytes > active.program.limits.outputBytes) throw new Error("more output than the limit");
     active.sink.output(descriptor, bytes);
@@ -255,14 +255,8 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
     if (verdict === undefined)
       return settle(new HostLost(`The engine host ended: ${reason}`, phase !== "sent"));
     const durationMs = performance.now() - startedAt;
-    settle({
-      status: verdict,
-      exitCode: null,
-      signal: "SIGKILL",
-      durationMs,
-      cpuMs: null,
-      peakMemoryBytes: null,
-    });
+    const unknown = { exitCode: null, cpuMs: null, peakMemoryBytes: null, truncated: false };
+    settle({ ...unknown, status: verdict, signal: "SIGKILL", durationMs });
   }
 
   /** Something no healthy host does. */

@@ -12,7 +12,7 @@ export interface EngineFiles {
   readonly packageDirs: readonly string[];
 }
 
-const IMPORTS = ["quickjs-wasi", "quickjs-wasi/quickjs.wasm"] as const;
+const IMPORTS = ["quickjs-wasi", "quickjs-wasi/quickjs.wasm", "quickjs-wasi/encoding.so"] as const;
 const PACKAGES = ["quickjs-wasi"] as const;
 
 /** Finds the host's code beside this file, in `src` as in `dist`, and the engines among the installed packages. */

@@ -43,6 +43,7 @@ const result = z.strictObject({
   durationMs: count,
   cpuMs: count,
   peakMemoryBytes: count,
+  truncated: z.boolean(),
   residentBytes: count,
 });
 

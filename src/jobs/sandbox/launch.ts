@@ -1,5 +1,6 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { bubblewrapArguments, findBubblewrap } from "./bubblewrap.js";
 import type { EngineFiles } from "./engine-packages.js";
 import { seccompProgram } from "./seccomp.js";
@@ -42,7 +43,7 @@ export function launchers(files: EngineFiles): readonly Launcher[] {
         detached: posix,
         windowsHide: true,
       };
-      const node = [...nodeFlags(files), `${files.hostDir}/${script}`, argument];
+      const node = [...nodeFlags(files), join(files.hostDir, script), argument];
       if (!fenced || bubblewrap === undefined)
         return spawn(process.execPath, node, { ...options, stdio: ["pipe", "pipe", "pipe"] });
       const filter = seccompProgram();
@@ -69,7 +70,7 @@ function nodeFlags(files: EngineFiles): string[] {
   const permission = ["--permission", "--experimental-permission"].find((flag) =>
     process.allowedNodeEnvironmentFlags.has(flag),
   );
-  const readable = [files.hostDir, ...files.packageDirs].map((dir) => `--allow-fs-read=${dir}/*`);
+  const readable = [files.hostDir, ...files.packageDirs].map((dir) => `--allow-fs-read=${join(dir, "*")}`);
   return [
     "--no-warnings",
     ...(permission === undefined ? [] : [permission, "--allow-worker", ...readable]),

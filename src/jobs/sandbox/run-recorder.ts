@@ -39,7 +39,7 @@ export function createRunRecorder(emit: (event: RunEvent) => void): RunRecorder 
         peakMemoryBytes: outcome.peakMemoryBytes === null ? null : Math.round(outcome.peakMemoryBytes),
         stdout: streams.stdout.text(),
         stderr: streams.stderr.text(),
-        truncated: status === "output_limit",
+        truncated: outcome.truncated,
         ...(error === undefined ? {} : { error }),
         engine,
       };

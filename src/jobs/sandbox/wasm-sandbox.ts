@@ -93,16 +93,17 @@ export function createSandbox(options: SandboxOptions = {}): WasmSandbox {
   async function* run(request: RunRequest): AsyncGenerator<RunEvent, void, undefined> {
     const program = checkProgram(request);
     const channel = createEventChannel<RunEvent>();
-    const abandoned = new AbortController();
-    const signals = [abandoned.signal, closing.signal, ...(request.signal ? [request.signal] : [])];
-    const work = execute(program, AbortSignal.any(signals), channel.push).finally(channel.end);
+    const ending = new AbortController();
+    const unlink = follow(ending, [closing.signal, request.signal]);
+    const work = execute(program, ending.signal, channel.push).finally(channel.end);
     // Awaited below; a failure before that is nobody's yet.
     work.catch(() => undefined);
     try {
       yield* channel.events();
       await work;
     } finally {
-      abandoned.abort();
+      ending.abort();
+      unlink();
       await work.catch(() => undefined);
     }
   }
@@ -200,12 +201,18 @@ function failureOf(error: unknown): AppError {
 }
 
 function cancelledOutcome(durationMs: number): HostOutcome {
-  return {
-    status: "cancelled",
-    exitCode: null,
-    signal: null,
-    durationMs,
-    cpuMs: null,
-    peakMemoryBytes: null,
+  const unknown = { exitCode: null, signal: null, cpuMs: null, peakMemoryBytes: null, truncated: false };
+  return { ...unknown, status: "cancelled", durationMs };
+}
+
+/** Aborts a controller with any of the signals. Unlike `AbortSignal.any` it leaves nothing on a signal that outlives it. */
+function follow(controller: AbortController, signals: readonly (AbortSignal | undefined)[]): () => void {
+  const abort = () => controller.abort();
+  for (const signal of signals) {
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
+  }
+  return () => {
+    for (const signal of signals) signal?.removeEventListener("abort", abort);
   };
 }

@@ -21,7 +21,7 @@ export interface TransactionOptions {
   readonly isolation?: "read committed" | "repeatable read" | "serializable";
   /** How often serialization failures (40001) and deadlocks (40P01) are tried again; default 3. */
   readonly retries?: number;
-  /** Statement time-out inside this transaction in ms; default the pool's. */
+  /** Statement time-out inside this transaction in ms, for the server and (a little longer) for the client; default the pool's. */
   readonly statementTimeoutMs?: number;
 }
 
@@ -31,7 +31,11 @@ export interface TransactionOptions {
  * caller as the driver's error with its SQLSTATE in `code` (see `isUniqueViolation`).
  */
 export interface Database extends Sql {
-  /** Runs `work` in one transaction; `work` may run again after a serialization failure, so its effects belong in `tx`. */
+  /**
+   * Runs `work` in one transaction; `work` may run again after a serialization failure, so its effects belong in `tx`. When
+   * the retries are used up it throws `AppError("overloaded")`. An answer to COMMIT that is lost is `dependency_unavailable`:
+   * the work may or may not be done.
+   */
   transaction<R>(work: (tx: Tx) => Promise<R>, options?: TransactionOptions): Promise<R>;
   /** Reads that may lag behind (replicas when configured, else the primary). */
   readonly replica: Sql;

@@ -46,6 +46,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const account = await chooseAccount(dataDir, Object.values(binaries));
   const socketFolder = await chooseSocketFolder(folder, account);
   const lock = await holdFolder(socketFolder, options.dataDir);
+  const leave = async () => {
+    await lock.release();
+    if (socketFolder !== folder) await rmdir(socketFolder).catch(() => undefined);
+  };
   try {
     const home: ServerHome = { folder, binaries, account };
     await giveTo(account, folder);
@@ -62,12 +66,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       connection,
       async close() {
         await keeper.stop();
-        await lock.release();
-        if (socketFolder !== folder) await rmdir(socketFolder).catch(() => undefined);
+        await leave();
       },
     };
   } catch (error) {
-    await lock.release();
+    await leave();
     throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { requireBareAddress } from "./address.js";
 import type { Mailer } from "./mailer.js";
 
 /**
@@ -6,9 +7,22 @@ import type { Mailer } from "./mailer.js";
  */
 export function createLogMailer(options: { readonly write: (text: string) => void }): Mailer {
   return {
-    async send({ to, subject, text }) {
-      options.write(`Mail to ${to} (SMTP_URL is not set)\n  ${subject}\n${text.replace(/^/gm, "  | ")}`);
+    send(mail) {
+      return new Promise((resolve) => {
+        const to = requireBareAddress(mail.to);
+        options.write(
+          `Mail to ${to} (SMTP_URL is not set)\n  ${plain(mail.subject)}\n${plain(mail.text).replace(/^/gm, "  | ")}`,
+        );
+        resolve();
+      });
     },
-    async close() {},
+    close: () => Promise.resolve(),
   };
+}
+
+/** Names that users chose are in mails; what a terminal would act on is taken out, line breaks stay. */
+function plain(text: string): string {
+  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (mark) =>
+    mark === "\n" || mark === "\t" ? mark : "",
+  );
 }

@@ -9,25 +9,26 @@ export interface SmtpMailerOptions {
   readonly url: string;
   /** Sender, as an address or `Name <address>`. */
   readonly from: string;
+  /** Longest wait for its name, a connection, its greeting and each answer. Default 10 s. */
+  readonly waitMs?: number;
 }
 
-/** Each wait for the mail server: name, connection, greeting, answer. */
-const WAIT_MS = 10_000;
-/** One mail altogether, so that a server that trickles its answers cannot hold it. */
-const MAIL_MS = 30_000;
+/** A server that trickles its answers may hold a mail for so many waits altogether. */
+const WAITS_PER_MAIL = 3;
 const MAX_CONNECTIONS = 3;
 
 /** Sends by SMTP over a few kept connections. */
 export function createSmtpMailer(options: SmtpMailerOptions): Mailer {
+  const waitMs = options.waitMs ?? 10_000;
   const transport = createTransport({
     url: options.url,
     pool: true,
     maxConnections: MAX_CONNECTIONS,
     maxRequeues: 1,
-    dnsTimeout: WAIT_MS,
-    connectionTimeout: WAIT_MS,
-    greetingTimeout: WAIT_MS,
-    socketTimeout: WAIT_MS,
+    dnsTimeout: waitMs,
+    connectionTimeout: waitMs,
+    greetingTimeout: waitMs,
+    socketTimeout: waitMs,
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -46,7 +47,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): Mailer {
           xMailer: false,
           disableFileAccess: true,
           disableUrlAccess: true,
-          signal: AbortSignal.timeout(MAIL_MS),
+          signal: AbortSignal.timeout(waitMs * WAITS_PER_MAIL),
         });
       } catch (error) {
         throw translate(error);
@@ -59,10 +60,11 @@ export function createSmtpMailer(options: SmtpMailerOptions): Mailer {
   };
 }
 
-/** Answers from 500 are final (RFC 5321, section 4.2.1), except to the login: that is ours to put right. */
+/** Answers from 500 are final (RFC 5321, section 4.2.1); those to the recipient and the mail itself concern no other mail. */
 function translate(error: unknown): AppError {
-  const { responseCode, code } = error as { responseCode?: unknown; code?: unknown };
-  if (typeof responseCode === "number" && responseCode >= 500 && code !== "EAUTH") {
+  const { responseCode, command } = error as { responseCode?: unknown; command?: unknown };
+  const final = typeof responseCode === "number" && responseCode >= 500;
+  if (final && (command === "RCPT TO" || command === "DATA")) {
     return new AppError("unprocessable", { detail: "The mail server refused the mail.", cause: error });
   }
   return dependencyUnavailable("mail server", error);

@@ -238,6 +238,10 @@ function watch<Client extends Redis | Cluster>(
 async function quit(client: Redis | Cluster): Promise<void> {
   // QUIT answers after everything sent before it; without a link there is nothing to wait for.
   if (client.status === "ready") await client.quit().catch(() => undefined);
+  for (const { stream } of client instanceof Cluster ? client.nodes() : [client]) {
+    // A TLS socket that ends in the middle of its handshake fails a second time, when ioredis no longer listens.
+    (stream as typeof stream | undefined)?.on("error", () => undefined);
+  }
   client.disconnect();
 }
 

@@ -6,7 +6,8 @@ import { createOutputWriter } from "./output-log.mjs";
 /** Places in the shared progress record of a run: `Int32Array(PROGRESS_LENGTH)`. */
 export const PROGRESS_BEGUN = 0;
 export const PROGRESS_PEAK_PAGES = 1;
-export const PROGRESS_LENGTH = 2;
+export const PROGRESS_TRUNCATED = 2;
+export const PROGRESS_LENGTH = 3;
 /** Unit of PROGRESS_PEAK_PAGES. */
 export const PAGE_BYTES = 65_536;
 
@@ -28,6 +29,7 @@ export function createRunControl(limits, log, progress) {
   return {
     write(descriptor, text) {
       if (append(descriptor, text)) return true;
+      Atomics.store(record, PROGRESS_TRUNCATED, 1);
       stopped ??= { status: "output_limit", exitCode: null };
       return false;
     },

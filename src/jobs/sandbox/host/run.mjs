@@ -2,7 +2,13 @@
 import { Worker } from "node:worker_threads";
 import { startCpuClock } from "./cpu-clock.mjs";
 import { allocateOutputLog, createOutputReader } from "./output-log.mjs";
-import { PAGE_BYTES, PROGRESS_BEGUN, PROGRESS_LENGTH, PROGRESS_PEAK_PAGES } from "./run-control.mjs";
+import {
+  PAGE_BYTES,
+  PROGRESS_BEGUN,
+  PROGRESS_LENGTH,
+  PROGRESS_PEAK_PAGES,
+  PROGRESS_TRUNCATED,
+} from "./run-control.mjs";
 
 /** @typedef {import("./engine.d.mts").Outcome} Outcome */
 /** @typedef {import("./engine.d.mts").Program} Program */
@@ -50,6 +56,7 @@ export function startWorker(workerData) {
  * @property {number} durationMs
  * @property {number} cpuMs
  * @property {number} peakMemoryBytes
+ * @property {boolean} truncated output was lost
  */
 
 /**
@@ -91,7 +98,8 @@ export function runProgram(worker, program, assets, sink) {
     const spent = { durationMs: performance.now() - started, cpuMs: cpuMs() };
     await worker.terminate();
     drain();
-    settle({ outcome, ...spent, peakMemoryBytes: Atomics.load(record, PROGRESS_PEAK_PAGES) * PAGE_BYTES });
+    const peakMemoryBytes = Atomics.load(record, PROGRESS_PEAK_PAGES) * PAGE_BYTES;
+    settle({ outcome, ...spent, peakMemoryBytes, truncated: Atomics.load(record, PROGRESS_TRUNCATED) === 1 });
   }
 
   const poll = setInterval(() => {

@@ -34,10 +34,9 @@ export function quickjsLibrary(packages) {
  * @returns {Promise<import("../engine.d.mts").Instance>}
  */
 export async function createInstance(assets, memoryBytes, packages) {
-  const { QuickJS, EvalFlags } = await quickjsLibrary(packages);
+  const { QuickJS, EvalFlags, JSException } = await quickjsLibrary(packages);
   /** @type {{program: Program, control: RunControl, language: import("./quickjs-languages.mjs").QuickjsLanguage} | undefined} */
   let current;
-  let begun = false;
   /** Why the program cannot begin. @type {ProgramError | undefined} */
   let refused;
   /** @type {Map<number, {promise: JSValueHandle, reason: JSValueHandle}>} */
@@ -48,6 +47,7 @@ export async function createInstance(assets, memoryBytes, packages) {
 
   const vm = await QuickJS.create({
     wasm: assets.module,
+    extensions: [...assets.extensions],
     memoryLimit: memoryBytes,
     maxStackSize: STACK_BYTES,
     timezoneOffset: 0,
@@ -101,7 +101,10 @@ export async function createInstance(assets, memoryBytes, packages) {
     try {
       entry = vm.evalCode(START, "sandbox:start", EvalFlags.TYPE_MODULE);
     } catch (error) {
-      return control.stopped ?? compileError(error, program.files);
+      if (control.stopped !== undefined) return control.stopped;
+      // Anything else is the engine giving way.
+      if (!(error instanceof JSException)) throw error;
+      return compileError(error, program.files);
     }
     vm.markPromiseHandled(entry);
     for (;;) {
@@ -165,7 +168,7 @@ export async function createInstance(assets, memoryBytes, packages) {
 
   /** What the program sees of a problem, which is also the reason when it has not begun. @param {ProgramError} problem */
   function refuse(problem) {
-    if (!begun) refused ??= problem;
+    refused ??= problem;
     const error = new Error(problem.message);
     error.name = problem.kind;
     // The library hands it on, and it names files of this machine.
@@ -202,7 +205,6 @@ export async function createInstance(assets, memoryBytes, packages) {
           ? vm.true
           : vm.false,
       begin: () => {
-        begun = true;
         current?.control.begin();
         return vm.undefined;
       },
@@ -219,9 +221,8 @@ export async function createInstance(assets, memoryBytes, packages) {
     };
   }
 
-  /** @param {unknown} error @param {ReadonlyMap<string, string>} files @returns {Outcome} */
-  function compileError(error, files) {
-    const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  /** @param {Error} error @param {ReadonlyMap<string, string>} files @returns {Outcome} */
+  function compileError({ name, message, stack }, files) {
     return {
       status: "compile_error",
       exitCode: 1,

@@ -7,13 +7,17 @@ import { createInstance, quickjsLibrary } from "./quickjs-instance.mjs";
 /**
  * @typedef {object} Assets
  * @property {WebAssembly.Module} module
+ * @property {readonly {name: string, wasm: WebAssembly.Module}[]} extensions
  * @property {ReadonlyMap<string, string>} prelude module name → source
  */
 
 const MEBIBYTE = 1024 * 1024;
 // The engine's own tables and its native stack; the program's limit is set on its heap.
 const ENGINE_BYTES = 4 * MEBIBYTE;
-const PRELUDE = ["prelude.mjs", "console.mjs", "inspect.mjs", "timers.mjs"];
+// TextEncoder and TextDecoder. Of the package's others some do not load in every V8, and its structuredClone recurses
+// without a check, past the end of the stack.
+const EXTENSIONS = ["encoding"];
+const PRELUDE = ["prelude.mjs", "console.mjs", "inspect.mjs", "structured-clone.mjs", "timers.mjs"];
 
 /** @type {Map<number, WebAssembly.Module> | undefined} */
 let compiled;
@@ -33,12 +37,18 @@ export async function load(_language, packages) {
   for (const name of PRELUDE) {
     prelude.set(`sandbox:${name}`, await readFile(new URL(`../guest/${name}`, import.meta.url), "utf8"));
   }
+  const extensions = await Promise.all(
+    EXTENSIONS.map(async (name) => {
+      const code = await readFile(packages[`quickjs-wasi/${name}.so`] ?? "");
+      return { name, wasm: new WebAssembly.Module(code) };
+    }),
+  );
   const { QuickJS } = await quickjsLibrary(packages);
   const { versions } = await QuickJS.create({ wasm: moduleFor(64 * MEBIBYTE) });
   return {
     id: "quickjs-ng",
     version: String(versions["quickjs"]),
-    assets: (memoryBytes) => ({ module: moduleFor(memoryBytes), prelude }),
+    assets: (memoryBytes) => ({ module: moduleFor(memoryBytes), extensions, prelude }),
   };
 }
 

@@ -7,7 +7,6 @@ const LEVELS_PER_LINE = 3;
 const MOST_ITEMS = 100;
 const MOST_STRING = 10_000;
 const BOXES = [Number, Boolean, String, Symbol, BigInt];
-const TypedArray = Object.getPrototypeOf(Uint8Array);
 const ESCAPES = {
   "\n": "\\n",
   "\r": "\\r",
@@ -184,7 +183,7 @@ function shapeOf(value) {
   } else if (value instanceof Set) {
     shape.prefix = `${name}(${value.size})${tag}`;
     shape.items = (walk, level) => upTo([...value], (entry) => render(entry, walk, level));
-  } else if (value instanceof TypedArray) {
+  } else if (ArrayBuffer.isView(value) && "length" in value) {
     const list = /** @type {Uint8Array} */ (value);
     shape.open = "[";
     shape.prefix = `${name}(${list.length})${tag}`;

@@ -1,6 +1,7 @@
 // The first module of every program: turns the few host functions into the globals a program expects, then hides them.
 import { createConsole } from "./console.mjs";
 import { inspect, userFrames } from "./inspect.mjs";
+import { structuredClone } from "./structured-clone.mjs";
 import { createTimers } from "./timers.mjs";
 
 /**
@@ -123,6 +124,7 @@ const globals = {
   console: createConsole(write, now),
   process,
   readline,
+  structuredClone,
   queueMicrotask(/** @type {unknown} */ task) {
     if (typeof task !== "function") throw new TypeError("A microtask must be a function");
     void Promise.resolve().then(() => {
