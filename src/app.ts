@@ -207,7 +207,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     async function startSockets(): Promise<void> {
       const { realtime } = features;
       if (!realtime) return;
-      if (http && config.wsPort === config.PORT) realtime.server.attach(http.server);
+      if (http && config.PORT !== 0 && config.wsPort === config.PORT) realtime.server.attach(http.server);
       else {
         sockets = await listen(upgradeOnly, { host: config.HOST, port: config.wsPort });
         realtime.server.attach(sockets.server);

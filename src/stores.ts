@@ -209,7 +209,7 @@ function redisOptions(config: Config): Omit<Parameters<typeof createRedis>[0], "
     password: config.REDIS_PASSWORD,
     tls: config.REDIS_TLS || undefined,
   };
-  if (config.REDIS_URL) return { url: config.REDIS_URL };
+  if (config.REDIS_URL) return { ...account, url: config.REDIS_URL };
   if (config.REDIS_CLUSTER_NODES.length > 0)
     return { ...account, cluster: { nodes: config.REDIS_CLUSTER_NODES } };
   if (config.REDIS_SENTINELS.length > 0) {

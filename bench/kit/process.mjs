@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { availableParallelism } from "node:os";
+import { cpus } from "node:os";
 
 /** The server under test has this core, everything else the other. */
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
-const PINNED = process.platform === "linux" && availableParallelism() >= 2;
+const CORES = cpus().length;
+const PINNED = process.platform === "linux" && CORES >= 2;
 
 /** Clock ticks of a second in /proc/<pid>/stat (USER_HZ, which is 100 on every Linux that Node.js runs on). */
 const TICKS = 100;
@@ -70,8 +71,10 @@ export function startServer({
 }
 
 function pinned(command, args, core) {
-  if (!PINNED || core === null) return [command, ...args];
-  return ["taskset", "-c", String(core), command, ...args];
+  if (!PINNED) return [command, ...args];
+  // This process is pinned itself, so "any core" has to be said too.
+  const cores = core === null ? `0-${CORES - 1}` : String(core);
+  return ["taskset", "-c", cores, command, ...args];
 }
 
 function cleanEnv() {

@@ -3,7 +3,7 @@ import { AppError, type ErrorCode } from "../errors.js";
 import { addressKey, rateLimited } from "../http/rate-limit.js";
 import type { RateLimiter, RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
 
-/** Policies of this feature; a limit of 0 switches one off. */
+/** Policies of this feature. */
 export interface AuthPolicies {
   /** Wrong passwords of one account from one address. */
   readonly login: RateLimitPolicy;
@@ -23,10 +23,13 @@ export interface AuthPolicies {
   readonly refreshAddress: RateLimitPolicy;
 }
 
-/** The numbers an operator sets; the others are fixed. */
+/** The numbers an operator sets; 0 switches off that policy and the fixed ones beside it. */
 export interface AuthLimits {
+  /** Failures per account and address in 15 minutes. */
   readonly login: number;
+  /** Registrations and mails per address and hour. */
   readonly register: number;
+  /** Rotations per session in 15 minutes. */
   readonly refresh: number;
 }
 
@@ -35,15 +38,16 @@ const HOUR_MS = 3_600_000;
 
 /** The policies with these numbers. */
 export function authPolicies(limits: AuthLimits): AuthPolicies {
+  const beside = (chosen: number, limit: number) => (chosen === 0 ? 0 : limit);
   return {
     login: { name: "login", limit: limits.login, windowMs: QUARTER_MS },
-    loginAccount: { name: "login-account", limit: 20, windowMs: HOUR_MS },
-    loginAddress: { name: "login-address", limit: 100, windowMs: QUARTER_MS },
+    loginAccount: { name: "login-account", limit: beside(limits.login, 20), windowMs: HOUR_MS },
+    loginAddress: { name: "login-address", limit: beside(limits.login, 100), windowMs: QUARTER_MS },
     password: { name: "password", limit: limits.login, windowMs: QUARTER_MS },
     register: { name: "register", limit: limits.register, windowMs: HOUR_MS },
-    mail: { name: "auth-mail", limit: 3, windowMs: HOUR_MS },
+    mail: { name: "auth-mail", limit: beside(limits.register, 3), windowMs: HOUR_MS },
     refresh: { name: "refresh", limit: limits.refresh, windowMs: QUARTER_MS },
-    refreshAddress: { name: "refresh-address", limit: 600, windowMs: QUARTER_MS },
+    refreshAddress: { name: "refresh-address", limit: beside(limits.refresh, 600), windowMs: QUARTER_MS },
   };
 }
 
@@ -114,6 +118,7 @@ export function createAttemptLimits(deps: { limiter: RateLimiter; policies: Auth
     password: (userId, work) => guard([[policies.password, userId]], "wrong_password", work),
     async mail(email) {
       const { mail } = policies;
+      if (mail.limit === 0) return;
       const verdict = await limiter.consume(mail, accountKey(email));
       if (!verdict.allowed) throw rateLimited(mail, verdict);
     },

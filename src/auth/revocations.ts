@@ -49,8 +49,9 @@ export function createRevocations(deps: { keepMs: number; elapsed: () => number 
     covers({ sessionId, userId, issuedAt }) {
       if (sessions.has(sessionId)) return true;
       const user = users.get(userId);
-      // An account can be enabled again: tokens made after the change are good.
-      return user !== undefined && issuedAt <= user.createdAt;
+      // An account can be enabled again: tokens made after the change are good. Tokens are dated in whole seconds; what was
+      // made within the second of the change belongs to a session, and those were ended one by one.
+      return user !== undefined && issuedAt + 1_000 <= user.createdAt;
     },
   };
 }

@@ -14,7 +14,10 @@ const personName = z
   .string()
   .max(1_000)
   .trim()
-  .refine((name) => name.length <= 200 && hasLength(name, 2, 100), "must have 2 to 100 characters")
+  .refine((name) => name.length <= 200 && hasLength(name, 2, 100), {
+    message: "must have 2 to 100 characters",
+    abort: true,
+  })
   .refine((name) => !HIDDEN.test(name) && VISIBLE.test(name), "must be visible text in one line")
   .meta({ minLength: 2, maxLength: 100 });
 

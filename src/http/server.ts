@@ -68,6 +68,7 @@ export function createHttpApp(deps: HttpAppDeps): Express {
         "RateLimit-Policy",
         "Retry-After",
         "X-Request-Id",
+        "X-Access-Applied",
         "Idempotency-Replayed",
       ],
       credentials: true,

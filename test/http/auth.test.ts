@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { sql as raw } from "kysely";
 import { v7 } from "uuid";
-import { ACCESS_SECRET, type AuthApp, createAuthApp, PASSWORD, type Person } from "../kit/auth-app.js";
+import {
+  ACCESS_SECRET,
+  type AuthApp,
+  createAuthApp,
+  PASSWORD,
+  type Person,
+  tokenIn,
+} from "../kit/auth-app.js";
 
 let app: AuthApp;
 
@@ -50,7 +57,7 @@ describe("POST /auth/register", () => {
       },
     });
     expect(answer.headers.get("cache-control")).toBe("no-store");
-    expect(await audit(answer.body.user!.id!)).toEqual(["registered"]);
+    expect(await audit(answer.body.user.id)).toEqual(["registered"]);
   });
 
   it("[AUTH4] 201: writes user_registered in the same transaction", async () => {
@@ -77,7 +84,7 @@ describe("POST /auth/register", () => {
       expect([answer.status, answer.body.code]).toEqual([409, "email_taken"]);
     }
     expect([await count("users"), await count("auth_sessions"), await count("auth_mails")]).toEqual(before);
-    expect((await login("taken@example.test")).body.user!.name).toBe("First");
+    expect((await login("taken@example.test")).body.user.name).toBe("First");
     expect((await login("taken@example.test", "another password")).status).toBe(401);
   });
 
@@ -87,7 +94,7 @@ describe("POST /auth/register", () => {
         register({ email: "race@example.test", password: PASSWORD, name: "Racer" }),
       ),
     );
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array<number>(19).fill(409)]);
+    expect(tally(answers)).toEqual({ 201: 1, 409: 19 });
   });
 
   it.each([
@@ -110,7 +117,7 @@ describe("POST /auth/register", () => {
     const body = { email: "fresh@example.test", password: PASSWORD, name: "Ada", [member]: value };
     const answer = await register(body);
     expect([answer.status, answer.body.code]).toEqual([400, "validation_failed"]);
-    expect(answer.body.errors!.map!(({ pointer }) => pointer)).toEqual([`/${member}`]);
+    expect(answer.body.errors.map(({ pointer }) => pointer)).toEqual([`/${member}`]);
     expect((await login("fresh@example.test")).status).toBe(401);
   });
 
@@ -119,7 +126,7 @@ describe("POST /auth/register", () => {
     async (name) => {
       const person = await app.register({ name });
       const me = await app.call("GET", "/auth/me", { token: person.accessToken });
-      expect(me.body.user!.name).toBe(name);
+      expect(me.body.user.name).toBe(name);
     },
   );
 
@@ -156,10 +163,10 @@ describe("POST /auth/login", () => {
   it("[AUTH6] 200: the account and tokens of a new session", async () => {
     const answer = await login("LOGIN@example.test");
     expect(answer.status).toBe(200);
-    expect(answer.body.user!.id).toBe(person.id);
-    const me = await app.call("GET", "/auth/me", { token: answer.body.tokens!.accessToken! });
+    expect(answer.body.user.id).toBe(person.id);
+    const me = await app.call("GET", "/auth/me", { token: answer.body.tokens.accessToken });
     expect(me.body).toEqual({ user: answer.body.user });
-    expect(answer.body.tokens!.refreshToken).not.toContain(person.sessionId);
+    expect(answer.body.tokens.refreshToken).not.toContain(person.sessionId);
     expect(await audit(person.id)).toContain("login");
   });
 
@@ -179,7 +186,12 @@ describe("POST /auth/login", () => {
   it("[AUTH3] 401: a password that differs after 72 bytes, in case or in a space", async () => {
     const email = "long@example.test";
     await app.register({ email, password: `${"a".repeat(72)}REAL` });
-    for (const password of [`${"a".repeat(72)}OTHER`, "a".repeat(72), `${"a".repeat(72)}real`, ` ${"a".repeat(72)}REAL`])
+    for (const password of [
+      `${"a".repeat(72)}OTHER`,
+      "a".repeat(72),
+      `${"a".repeat(72)}real`,
+      ` ${"a".repeat(72)}REAL`,
+    ])
       expect((await login(email, password)).status).toBe(401);
     expect((await login(email, `${"a".repeat(72)}REAL`)).status).toBe(200);
   });
@@ -197,7 +209,11 @@ describe("POST /auth/login", () => {
     "';select pg_sleep(2)--",
     "",
   ])("[AUTH5] never 200: %j in place of a string", async (value) => {
-    for (const answer of [await login(value), await login("login@example.test", value), await login(value, value)])
+    for (const answer of [
+      await login(value),
+      await login("login@example.test", value),
+      await login(value, value),
+    ])
       expect([400, 401]).toContain(answer.status);
     const forgot = await app.call("POST", "/auth/password/forgot", { body: { email: value } });
     expect(forgot.status).toBe(400);
@@ -207,7 +223,7 @@ describe("POST /auth/login", () => {
     const more = await app.call("POST", "/auth/login", {
       body: { email: "login@example.test", password: PASSWORD, admin: true },
     });
-    expect([more.status, more.body.errors![0]!.pointer]).toEqual([400, "/admin"]);
+    expect([more.status, more.body.errors[0]!.pointer]).toEqual([400, "/admin"]);
     const twice = await app.call("POST", "/auth/login", {
       body: `{"email":"nobody@example.test","email":"login@example.test","password":"${PASSWORD}"}`,
     });
@@ -226,7 +242,8 @@ describe("POST /auth/login", () => {
   });
 
   it("[AUTH9] 503 or 200: 300 at once, and the event loop stays free", async () => {
-    const slow = await createAuthApp({ peer: app, rounds: 10 });
+    const slow = await createAuthApp({ peer: app, rounds: 9 });
+    await slow.register({ email: "flood@example.test" });
     let worst = 0;
     let last = performance.now();
     const pulse = setInterval(() => {
@@ -236,7 +253,9 @@ describe("POST /auth/login", () => {
     }, 10);
     const answers = await Promise.all(
       Array.from({ length: 300 }, () =>
-        slow.call("POST", "/auth/login", { body: { email: "login@example.test", password: "not the password" } }),
+        slow.call("POST", "/auth/login", {
+          body: { email: "flood@example.test", password: "not the password" },
+        }),
       ),
     );
     clearInterval(pulse);
@@ -322,27 +341,26 @@ describe("Authorization", () => {
       statuses.add(status);
       if (![400, 401, 431].includes(status)) throw new Error(`${status} for ${value.slice(0, 300)}`);
     }
-    expect([...statuses].sort()).toEqual([401, 431]);
+    expect([...statuses].sort((a, b) => a - b)).toEqual([401, 431]);
   });
 
   it("[AUTH13] 401: no other token stands in for an access token", async () => {
     const person = await app.register({ email: "confused@example.test" });
     const ticket = await app.call("POST", "/ws-ticket", { token: person.accessToken });
     await app.call("POST", "/auth/password/forgot", { body: { email: person.email } });
-    const { tokenIn } = await import("../kit/auth-app.js");
     const reset = tokenIn(await app.mail(person.email, /Reset/));
     const verify = tokenIn(await app.mail(person.email, /Verify/));
-    for (const token of [person.refreshToken, ticket.body.ticket!, reset, verify, ACCESS_SECRET]) {
+    for (const token of [person.refreshToken, ticket.body.ticket, reset, verify, ACCESS_SECRET]) {
       const answer = await app.call("GET", "/auth/me", { token });
       expect([answer.status, answer.body.code]).toEqual([401, "invalid_token"]);
     }
-    for (const token of [person.accessToken, ticket.body.ticket!, reset, verify])
+    for (const token of [person.accessToken, ticket.body.ticket, reset, verify])
       expect((await app.refresh(token)).status).toBe(401);
-    for (const token of [person.accessToken, person.refreshToken, ticket.body.ticket!, verify]) {
+    for (const token of [person.accessToken, person.refreshToken, ticket.body.ticket, verify]) {
       const body = { token, password: "a brand new password" };
       expect((await app.call("POST", "/auth/password/reset", { body })).status).toBe(400);
     }
-    for (const token of [person.accessToken, person.refreshToken, ticket.body.ticket!, reset])
+    for (const token of [person.accessToken, person.refreshToken, ticket.body.ticket, reset])
       expect((await app.call("POST", "/auth/email/verify", { body: { token } })).status).toBe(400);
     for (const token of [person.accessToken, person.refreshToken, reset, verify])
       await expect(app.auth.authenticator.authenticateTicket(token)).rejects.toMatchObject({
@@ -351,7 +369,7 @@ describe("Authorization", () => {
     // None of that used one of them up.
     expect((await app.call("POST", "/auth/email/verify", { body: { token: verify } })).status).toBe(204);
     const body = { token: reset, password: "a brand new password" };
-    expect((await app.auth.authenticator.authenticateTicket(ticket.body.ticket!)).userId).toBe(person.id);
+    expect((await app.auth.authenticator.authenticateTicket(ticket.body.ticket)).userId).toBe(person.id);
     expect((await app.call("POST", "/auth/password/reset", { body })).status).toBe(204);
   });
 
@@ -402,12 +420,12 @@ describe("GET and PATCH /auth/me", () => {
     const change = (name: string) =>
       app.call("PATCH", "/auth/me", { token, body: { name }, headers: { "If-Match": '"v1"' } });
     const answers = await Promise.all(["One", "Two", "Three"].map(change));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 412, 412]);
+    expect(tally(answers)).toEqual({ 200: 1, 412: 2 });
     const refused = answers.find(({ status }) => status === 412)!;
     expect([refused.body.code, refused.headers.get("etag")]).toEqual(["version_mismatch", '"v2"']);
-    expect((await app.call("PATCH", "/auth/me", { token, body: {}, headers: { "If-Match": '"v1"' } })).status).toBe(
-      412,
-    );
+    expect(
+      (await app.call("PATCH", "/auth/me", { token, body: {}, headers: { "If-Match": '"v1"' } })).status,
+    ).toBe(412);
   });
 
   it.each(["id", "email", "emailVerified", "version", "passwordHash", "disabledAt", "role", "createdAt"])(
@@ -427,7 +445,7 @@ describe("POST /ws-ticket", () => {
     const person = await app.register();
     const answer = await app.call("POST", "/ws-ticket", { token: person.accessToken });
     expect([answer.status, answer.body.expiresIn]).toEqual([201, 30]);
-    const ticket = answer.body.ticket!;
+    const ticket = answer.body.ticket;
     const { authenticator } = app.auth;
     const byToken = await authenticator.authenticateToken(person.accessToken);
     const results = await Promise.allSettled(
@@ -449,14 +467,16 @@ describe("POST /ws-ticket", () => {
     const node = await createAuthApp();
     const person = await node.register();
     const ticket = async () =>
-      (await node.call("POST", "/ws-ticket", { token: person.accessToken })).body.ticket!;
-    const [old, orphan] = [await ticket(), ""];
+      (await node.call("POST", "/ws-ticket", { token: person.accessToken })).body.ticket;
+    const old = await ticket();
     node.advance(30_001);
     const late = await node.auth.authenticator.authenticateTicket(old).catch((error: unknown) => error);
-    const other = orphan || (await ticket());
+    const other = await ticket();
     await node.call("POST", "/auth/logout", { token: person.accessToken });
     const ended = await node.auth.authenticator.authenticateTicket(other).catch((error: unknown) => error);
-    const made = await node.auth.authenticator.authenticateTicket(`wst1.${"a".repeat(43)}`).catch((e: unknown) => e);
+    const made = await node.auth.authenticator
+      .authenticateTicket(`wst1.${"a".repeat(43)}`)
+      .catch((e: unknown) => e);
     await node.close();
     expect([late, ended, made]).toMatchObject([
       { code: "invalid_token" },
@@ -478,7 +498,9 @@ describe("accounts", () => {
       expect((await at.refresh(person.refreshToken)).body.code).toBe("session_revoked");
     }
     expect((await login(person.email)).body.code).toBe("invalid_credentials");
-    expect((await app.call("POST", "/auth/password/forgot", { body: { email: person.email } })).status).toBe(202);
+    expect((await app.call("POST", "/auth/password/forgot", { body: { email: person.email } })).status).toBe(
+      202,
+    );
     expect(await app.auth.accounts.disable(person.id)).toBeUndefined();
     await app.auth.accounts.enable(person.id);
     await app.auth.accounts.enable(person.id);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import type { JobAudience, JobLogEntry } from "../../src/jobs/job-output.js";
-import { createJobApp, type JobApp, type JobAppOptions } from "../kit/job-app.js";
-import { createGate, eventually } from "../kit/job-queue.js";
+import { createJobApp, eventually, type JobApp, type JobAppOptions } from "../kit/job-app.js";
+import { createGate } from "../kit/job-queue.js";
 
 let app: JobApp;
 afterEach(() => app.close());

@@ -6,10 +6,12 @@ import { sql as raw } from "kysely";
 import { AppError } from "../../src/errors.js";
 import { backoffMs } from "../../src/jobs/failure.js";
 import type { JobContext } from "../../src/jobs/job-type.js";
-import { connectClient } from "../../src/platform/database/postgres-connection.js";
-import { createJobApp, type JobApp, type JobAppOptions } from "../kit/job-app.js";
+import { createPostgresDatabase } from "../../src/platform/database/postgres.js";
+import { connectClient, type PostgresConnection } from "../../src/platform/database/postgres-connection.js";
+import { createJobApp, eventually, type JobApp, type JobAppOptions } from "../kit/job-app.js";
 import { createJobParts } from "../kit/job-parts.js";
-import { createGate, eventually } from "../kit/job-queue.js";
+import { createGate } from "../kit/job-queue.js";
+import { startTcpProxy } from "../kit/tcp-proxy.js";
 
 let app: JobApp;
 const children: ChildProcess[] = [];
@@ -29,6 +31,11 @@ const aborted = ({ signal }: JobContext) =>
     if (signal.aborted) resolve(String(signal.reason));
     else signal.addEventListener("abort", () => resolve(String(signal.reason)));
   });
+
+/** Where the test's PostgreSQL listens; with POSTGRES_TEST_URL the test needs a host and port of its own. */
+function targetOf({ host = "127.0.0.1", port = 5432 }: PostgresConnection) {
+  return host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : { host, port };
+}
 
 const never = () => new Promise(() => {});
 
@@ -625,7 +632,7 @@ describe("what was answered 202", () => {
     handlers.set("quick", (_context, value) => value);
     const ada = await app.user();
     const jobs = await Promise.all([1, 2].map((value) => app.task(ada, "quick", { value })));
-    const delayed = await app.task(ada, "quick", { value: 3, options: { delayMs: 300 } });
+    const delayed = await app.task(ada, "quick", { value: 3, options: { delayMs: 60_000 } });
     await eventually(async () =>
       expect(await app.parts.queue.counts()).toMatchObject({ waiting: 2, delayed: 1 }),
     );
@@ -638,11 +645,12 @@ describe("what was answered 202", () => {
     await longAgo();
     await app.parts.jobs.sweep();
     for (const { id } of jobs) await app.event("job_completed", id);
-    await eventually(async () => {
-      await longAgo();
-      await app.parts.jobs.sweep();
-      expect(await app.row(delayed.id)).toMatchObject({ status: "completed", attempt: 1 });
-    });
+    expect(await app.row(delayed.id)).toMatchObject({ status: "pending" });
+    await app.sql().updateTable("jobs").set({ run_at: new Date() }).where("id", "=", delayed.id).execute();
+    await longAgo();
+    await app.parts.jobs.sweep();
+    await app.event("job_completed", delayed.id);
+    expect(await app.row(delayed.id)).toMatchObject({ attempt: 1 });
   });
 
   it("[JOB47] runs after the queue lost the job of a worker that died", async () => {
@@ -687,6 +695,41 @@ describe("what was answered 202", () => {
     });
     await worker.stop(0);
     await restarted.close();
+  });
+
+  it("[JOB55] keeps its result although the database is away when the run ends", async () => {
+    const { handlers, connection, store, queueName, pubsub } = await open();
+    const gate = createGate();
+    handlers.set("slow", async ({ log }) => {
+      await gate.opened;
+      log("stdout", "said meanwhile");
+      return "kept";
+    });
+    const door = await startTcpProxy(targetOf(connection));
+    const behindDoor = { ...connection, host: door.host, port: door.port };
+    const database = createPostgresDatabase({ connection: behindDoor, onError: () => undefined });
+    const apart = createJobParts({ database, address: store.address, queueName, pubsub, handlers });
+    const worker = apart.jobs.createWorker({ concurrency: 1, timings: { writePatienceMs: 20_000 } });
+    await worker.start();
+    const ada = await app.user();
+    const job = await app.task(ada, "slow");
+    await app.event("job_started", job.id);
+    await door.stop();
+    gate.open();
+    const failed = database.ping().then(
+      () => false,
+      () => true,
+    );
+    expect(await failed).toBe(true);
+    await door.restore();
+    await app.event("job_completed", job.id);
+    expect(await app.read(ada, job.id)).toMatchObject({ attempt: 1, result: { value: "kept" } });
+    const { body } = await app.call("GET", `/jobs/${job.id}/logs`, { as: ada });
+    expect(body.logs.map(({ text }) => text)).toEqual(["said meanwhile"]);
+    await worker.stop(0);
+    await apart.close();
+    await database.close();
+    await door.close();
   });
 
   it("[JOB49] is handed over by the events alone when the short cut fails", async () => {

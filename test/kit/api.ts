@@ -54,7 +54,7 @@ export function createApi(base: string): Api {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...headers,
       },
-      ...(content === undefined ? {} : { body: content as BodyInit }),
+      ...(content === undefined ? {} : { body: content }),
       redirect: "manual",
     });
     const text = await response.text();

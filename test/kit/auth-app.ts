@@ -3,7 +3,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { sql as raw } from "kysely";
 import { v7 } from "uuid";
+import type { z } from "zod";
 import { type Auth, authzHistoryMs, createAuth } from "../../src/auth/auth.js";
+import type { sessionSchema, tokensSchema, userSchema } from "../../src/auth/schema.js";
 import { createAuthzLog } from "../../src/events/authz-log.js";
 import { createAuthzWatch } from "../../src/events/authz-watch.js";
 import { createOutbox } from "../../src/events/outbox.js";
@@ -31,9 +33,17 @@ export const REFRESH_SECRET = "refresh-secret-of-the-tests-0123456789abcdef";
 /** The password of every account a test makes without saying otherwise. */
 export const PASSWORD = "correct horse battery";
 
-/** Parsed JSON of any shape: what is not there makes a test fail. */
+/** The members the tests look at; one that an answer lacks makes its test fail. */
 export interface Json {
-  readonly [member: string]: Json & string & number & boolean & Json[] & null;
+  readonly user: z.output<typeof userSchema>;
+  readonly tokens: z.output<typeof tokensSchema>;
+  readonly sessions: readonly z.output<typeof sessionSchema>[];
+  readonly nextCursor: string | null;
+  readonly ticket: string;
+  readonly expiresIn: number;
+  readonly code: string;
+  readonly policy: string;
+  readonly errors: readonly { readonly pointer: string }[];
 }
 
 /** An answer; `body` is the parsed JSON. */
@@ -105,7 +115,10 @@ export interface AuthApp {
   age(sessionId: string, ms: number): Promise<void>;
   /** Every table with every column as text. */
   dump(): Promise<string>;
+  /** Closes this node and every one that was started as its peer. */
   close(): Promise<void>;
+  /** Open peers. */
+  readonly peers: Set<AuthApp>;
 }
 
 /** The token in the link of a mail. */
@@ -115,8 +128,15 @@ export function tokenIn(mail: Mail): string {
   return token;
 }
 
-/** Parts of a refresh token. */
-export function sessionOf(refreshToken: string): string {
+/** How often each status was answered. */
+export function tally(answers: readonly { readonly status: number }[]): Record<number, number> {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
+
+/** The session a refresh token is for. */
+function sessionOf(refreshToken: string): string {
   return refreshToken.split(".")[1] ?? "";
 }
 
@@ -212,10 +232,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
 
   const personOf = (answer: Answer, status: number): Person => {
     if (answer.status !== status) throw new Error(`${answer.status}: ${answer.text}`);
-    const { user, tokens } = answer.body as unknown as {
-      user: { id: string; email: string };
-      tokens: { accessToken: string; refreshToken: string };
-    };
+    const { user, tokens } = answer.body;
     return { id: user.id, email: user.email, sessionId: sessionOf(tokens.refreshToken), ...tokens };
   };
 
@@ -303,7 +320,10 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       }
       return texts.join("\n");
     },
+    peers: new Set(),
     async close() {
+      peer?.peers.delete(app);
+      for (const other of [...app.peers]) await other.close();
       server.closeAllConnections();
       server.close();
       await auth.stop();
@@ -311,5 +331,6 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       await (own ? own.close() : database.close());
     },
   };
+  peer?.peers.add(app);
   return app;
 }

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { sql as raw } from "kysely";
 import { AppError, type FieldError } from "../../src/errors.js";
 import type { DomainEvent, EventType } from "../../src/events/catalog.js";
@@ -89,6 +90,19 @@ export interface JobRowView {
   readonly generation: number;
   readonly enqueued_at: Date | null;
   readonly result: unknown;
+}
+
+/** Tries until it works, for what nobody announces; gives up with the last error, so that a failed test ends. */
+export async function eventually<R>(attempt: () => R | Promise<R>): Promise<R> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await delay(25);
+    }
+  }
 }
 
 const tablesOf = (app: ProjectApp) => app.database.tables<JobTables>();

@@ -94,6 +94,9 @@ export function findTestMongo(): TestMongoSource | NoTestMongo {
     const start = async () => external(url);
     return { available: true, name: "MONGODB_TEST_URL", faithful: true, restartable: false, start };
   }
+  if (process.env["TEST_STORES"] === "embedded") {
+    return { available: false, reason: "TEST_STORES=embedded asks for embedded stores only" };
+  }
   const onPath = (process.env["PATH"] ?? "").split(path.delimiter).filter((folder) => folder !== "");
   for (const program of PROGRAMS) {
     for (const folder of [...onPath, toolsFolder()]) {

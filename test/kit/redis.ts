@@ -46,6 +46,7 @@ export interface TestCertificate {
 
 /** Why no private server can be started here, or undefined when one can. */
 export function missingRedisServer(): string | undefined {
+  if (process.env["TEST_STORES"] === "embedded") return "TEST_STORES=embedded asks for embedded stores only";
   return findOnPath("redis-server") ? undefined : "no redis-server on PATH";
 }
 

@@ -91,6 +91,7 @@ interface ActiveRun {
   /** Set when the process is killed on purpose: what the run then ended with. */
   verdict?: HostOutcome["status"];
   timer: NodeJS.Timeout;
+  cancelTimer?: NodeJS.Timeout;
   readonly settle: (outcome: HostOutcome | HostLost) => void;
 }
 
@@ -100,6 +101,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
   let completedRuns = 0;
   let residentBytes = 0;
   let gone = false;
+  let condemned = false;
   let lastWords = "";
   let ready: Pick<HostReady, "engines" | "failures"> = { engines: [], failures: {} };
   let announce: { resolve(host: EngineHost): void; reject(error: Error): void } | undefined;
@@ -114,6 +116,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
       signal.removeEventListener("abort", abandon);
       announce?.reject(new Error(`The engine host did not start: ${lastWords || reason}`));
       if (active) settleGone(active, reason);
+      for (const stream of child.stdio) stream?.destroy();
       resolve(reason);
     };
     child.once("error", (error) => end(error.message));
@@ -126,7 +129,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
     else throw new Error("a frame of an unknown kind");
   });
   child.stdout?.on("data", (chunk: Buffer) => {
-    if (gone) return;
+    if (gone || condemned) return;
     try {
       decode(chunk);
     } catch (error) {
@@ -217,6 +220,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
         timer: setTimeout(() => fail("it did not start the program in time"), START_TIMEOUT_MS),
         settle(outcome) {
           clearTimeout(current.timer);
+          clearTimeout(current.cancelTimer);
           clearInterval(memory);
           signal.removeEventListener("abort", cancel);
           active = undefined;
@@ -226,8 +230,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
       };
       const cancel = () => {
         child.stdin?.write(encodeMessage({ type: "cancel", id: current.id }));
-        clearTimeout(current.timer);
-        current.timer = setTimeout(() => end(current, "cancelled"), CANCEL_GRACE_MS);
+        current.cancelTimer = setTimeout(() => end(current, "cancelled"), CANCEL_GRACE_MS);
       };
       active = current;
       child.stdin?.write(encodeMessage({ type: "run", id: current.id, program }));
@@ -261,6 +264,7 @@ function superviseHost(child: ChildProcess, fenced: boolean, signal: AbortSignal
 
   /** Something no healthy host does. */
   function fail(reason: string): void {
+    condemned = true;
     lastWords = reason;
     kill();
   }

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, stat } from "node:fs/promises";
 import path from "node:path";
 
 /** What {@link createRotatingFile} needs. */
@@ -76,7 +76,6 @@ export function createRotatingFile(options: RotatingFileOptions): RotatingFile {
   }
 
   async function rotate(): Promise<void> {
-    await rm(aside(options.maxFiles), { force: true });
     for (let i = options.maxFiles; i > 1; i -= 1) {
       await rename(aside(i - 1), aside(i)).catch(() => undefined);
     }

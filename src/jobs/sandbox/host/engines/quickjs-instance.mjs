@@ -279,7 +279,7 @@ function placeOfImport(specifier, importer, files) {
 function locate(error, stack, files) {
   const frames = stack.split("\n").filter((line) => line.trim() !== "" && !line.includes("sandbox:"));
   const place = frames
-    .map((frame) => /(?:\(|at )([^()]+):(\d{1,7}):(\d{1,7})\)?$/.exec(frame))
+    .map((frame) => /(?:\(|at )([^()]+):(\d{1,7}):(\d{1,7})\)?$/.exec(frame.slice(-400)))
     .find((match) => match?.[1] !== undefined && files.has(match[1]));
   return {
     ...error,
