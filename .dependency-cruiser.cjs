@@ -59,7 +59,7 @@ module.exports = {
     door("bullmq", "^src/platform/job-queue/"),
     door("nodemailer", "^src/platform/mail/smtp\\.ts"),
     door("winston", "^src/platform/observability/winston\\.ts"),
-    door("prom-client", "^src/platform/observability/metrics\\.ts"),
+    door("prom-client", "^src/platform/observability/metrics(\\.test)?\\.ts"),
     door("jose", "^src/auth/"),
     door("bcrypt", "^src/auth/"),
   ],

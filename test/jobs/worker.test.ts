@@ -32,9 +32,23 @@ const aborted = ({ signal }: JobContext) =>
     else signal.addEventListener("abort", () => resolve(String(signal.reason)));
   });
 
-/** Where the test's PostgreSQL listens; with POSTGRES_TEST_URL the test needs a host and port of its own. */
-function targetOf({ host = "127.0.0.1", port = 5432 }: PostgresConnection) {
-  return host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : { host, port };
+/** Where PostgreSQL listens, and the same server through a door on the loopback. */
+function doorFor(connection: PostgresConnection) {
+  const { url, host = "127.0.0.1", port = 5432 } = connection;
+  if (url !== undefined) {
+    const at = new URL(url);
+    return {
+      target: { host: at.hostname, port: Number(at.port || 5432) },
+      through(doorPort: number): PostgresConnection {
+        at.host = `127.0.0.1:${doorPort}`;
+        return { ...connection, url: at.href };
+      },
+    };
+  }
+  return {
+    target: host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : { host, port },
+    through: (doorPort: number): PostgresConnection => ({ ...connection, host: "127.0.0.1", port: doorPort }),
+  };
 }
 
 const never = () => new Promise(() => {});
@@ -705,9 +719,12 @@ describe("what was answered 202", () => {
       log("stdout", "said meanwhile");
       return "kept";
     });
-    const door = await startTcpProxy(targetOf(connection));
-    const behindDoor = { ...connection, host: door.host, port: door.port };
-    const database = createPostgresDatabase({ connection: behindDoor, onError: () => undefined });
+    const { target, through } = doorFor(connection);
+    const door = await startTcpProxy(target);
+    const database = createPostgresDatabase({
+      connection: through(door.port),
+      onError: () => undefined,
+    });
     const apart = createJobParts({ database, address: store.address, queueName, pubsub, handlers });
     const worker = apart.jobs.createWorker({ concurrency: 1, timings: { writePatienceMs: 20_000 } });
     await worker.start();

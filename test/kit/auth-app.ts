@@ -323,7 +323,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
     peers: new Set(),
     async close() {
       peer?.peers.delete(app);
-      for (const other of [...app.peers]) await other.close();
+      for (const other of app.peers) await other.close();
       server.closeAllConnections();
       server.close();
       await auth.stop();

@@ -126,7 +126,7 @@ export async function startRealtimeBench(more: Partial<RealtimeDeps> = {}): Prom
     },
     async connect(user, parameters = {}) {
       const query = new URLSearchParams({ token: user, projectId, ...parameters });
-      const client = await connectSocket(`${url}/?${query}`);
+      const client = await connectSocket(`${url}/?${query.toString()}`);
       clients.push(client);
       return client;
     },
