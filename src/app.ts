@@ -18,7 +18,7 @@ import { createLifecycle } from "./lifecycle.js";
 import { type Clock, systemClock } from "./platform/clock.js";
 import { createLogMailer } from "./platform/mail/log.js";
 import { createSmtpMailer } from "./platform/mail/smtp.js";
-import type { Logger } from "./platform/observability/logger.js";
+import { createNullLogger, type Logger } from "./platform/observability/logger.js";
 import { createWinstonLogger } from "./platform/observability/winston.js";
 import { createPolicies } from "./policies.js";
 import { createAsyncApiDocument } from "./realtime/asyncapi.js";
@@ -60,9 +60,10 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
   const clock = options.clock ?? systemClock;
   const announce = options.announce ?? (() => undefined);
   const nodeId = v7();
-  const logger =
-    options.logger ??
-    createWinstonLogger({ level: config.LOG_LEVEL, directory: config.LOG_DIR, fields: { nodeId } });
+  const files = options.logger
+    ? undefined
+    : createWinstonLogger({ level: config.LOG_LEVEL, directory: config.LOG_DIR, fields: { nodeId } });
+  const logger = options.logger ?? files ?? createNullLogger();
   const lifecycle = createLifecycle(logger);
   const basePath = `/api/${config.API_VERSION}`;
   const has = (role: Config["ROLES"][number]) => config.ROLES.includes(role);
@@ -127,6 +128,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         return (sockets ?? (features.realtime ? http : undefined))?.url.replace(/^http/, "ws");
       },
       async start() {
+        await checkQueue(config, stores, logger);
         await features.authzWatch.start();
         lifecycle.add("access watch", () => features.authzWatch.stop());
         lifecycle.add("activity recorder", () => features.recorder.close());
@@ -143,7 +145,10 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         });
         announceUrls();
       },
-      stop: () => lifecycle.stop(),
+      async stop() {
+        await lifecycle.stop();
+        await files?.flush();
+      },
     };
 
     async function startWorker(): Promise<void> {
@@ -201,6 +206,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         corsOrigins: config.CORS_ORIGIN,
         trustProxy: config.TRUST_PROXY,
         observe: instruments.httpRequest,
+        inFlight: instruments.httpInFlight,
       });
     }
 
@@ -229,6 +235,15 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     await lifecycle.stop();
     throw error;
   }
+}
+
+/** A queue that may lose jobs is a reason not to start in production, and a warning elsewhere. */
+async function checkQueue(config: Config, stores: Stores, logger: Logger): Promise<void> {
+  const check = await stores.jobQueue.check().catch(() => undefined);
+  if (!check || check.ok) return;
+  for (const problem of check.problems) logger.warn("the job queue is not safe", { problem });
+  if (config.NODE_ENV !== "production") return;
+  throw Object.assign(new Error(`The job queue is not safe: ${check.problems.join(" ")}`), { expected: true });
 }
 
 function consumersOf({ recorder, realtime, jobs }: Features): readonly EventConsumer[] {

@@ -7,6 +7,7 @@ import type { RealtimeDeps } from "./realtime/realtime.js";
 /** Where features report to, and `/metrics` reads from. */
 export interface Instruments {
   readonly httpRequest: (observation: RequestObservation) => void;
+  readonly httpInFlight: (change: 1 | -1) => void;
   readonly rateLimitRefused: (policy: string) => void;
   readonly jobRun: (observation: JobObservation) => void;
   readonly sockets: RealtimeDeps["observer"];
@@ -47,8 +48,10 @@ export function createInstruments(): Instruments {
       metrics.httpSeconds.observe({ method, route }, seconds);
     },
     rateLimitRefused: (policy) => metrics.rateLimitRefusals.inc({ policy }),
-    jobRun({ type, status, seconds }) {
+    httpInFlight: (change) => metrics.httpInFlight.inc(change),
+    jobRun({ type, status, seconds, waitedSeconds }) {
       metrics.jobRuns.inc({ type, outcome: status });
+      metrics.jobWaitSeconds.observe({ type }, waitedSeconds);
       metrics.jobSeconds.observe({ type }, seconds);
     },
     sockets: {

@@ -36,6 +36,8 @@ export interface HttpAppDeps extends BindDeps {
   /** Express `trust proxy`: a count or addresses. */
   readonly trustProxy: string | undefined;
   readonly observe: (observation: RequestObservation) => void;
+  /** A request began (1) or ended (-1). */
+  readonly inFlight: (change: 1 | -1) => void;
 }
 
 /** The Express application: request id → log → headers → CORS → body → routes → 404/405 → problem. */
@@ -119,7 +121,9 @@ function observe(deps: HttpAppDeps) {
   return (request: Request, response: Response, next: NextFunction) => {
     const start = process.hrtime.bigint();
     const path = request.path;
+    deps.inFlight(1);
     response.on("close", () => {
+      deps.inFlight(-1);
       const seconds = Number(process.hrtime.bigint() - start) / 1e9;
       const locals = response.locals as RequestLocals;
       const status = response.writableFinished ? response.statusCode : 499;

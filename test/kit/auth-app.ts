@@ -209,6 +209,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       corsOrigins: [],
       trustProxy: "1",
       observe: () => undefined,
+      inFlight: () => undefined,
       authenticator: auth.authenticator,
       rateLimit: createHttpRateLimit({
         limiter,

@@ -156,6 +156,7 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
       corsOrigins: [],
       trustProxy: undefined,
       observe: () => undefined,
+      inFlight: () => undefined,
       authenticator: {
         async authenticate(authorization) {
           const userId = /^Bearer (.+)$/.exec(authorization ?? "")?.[1];

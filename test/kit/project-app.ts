@@ -169,6 +169,7 @@ export async function createProjectApp(options: { invitesPerHour?: number } = {}
       corsOrigins: [],
       trustProxy: undefined,
       observe: () => undefined,
+      inFlight: () => undefined,
       authenticator: {
         async authenticate(authorization) {
           const userId = /^Bearer (.+)$/.exec(authorization ?? "")?.[1];

@@ -6,21 +6,46 @@ import { fileURLToPath } from "node:url";
 export interface EngineFiles {
   /** The folder of the host's own code. */
   readonly hostDir: string;
-  /** Import name → absolute path. */
+  /** Import name → absolute path; without those that are not installed. */
   readonly packages: Readonly<Record<string, string>>;
-  /** Folders of those packages. */
+  /** Folders of those packages and of the packages they load. */
   readonly packageDirs: readonly string[];
 }
 
-const IMPORTS = ["quickjs-wasi", "quickjs-wasi/quickjs.wasm", "quickjs-wasi/encoding.so"] as const;
-const PACKAGES = ["quickjs-wasi"] as const;
+const IMPORTS = ["quickjs-wasi", "quickjs-wasi/quickjs.wasm", "quickjs-wasi/encoding.so", "sucrase"];
+// Each is found from the one before it, as Node itself would.
+const PACKAGES = [
+  ["quickjs-wasi"],
+  ["sucrase"],
+  ["sucrase", "lines-and-columns"],
+  ["sucrase", "ts-interface-checker"],
+  ["sucrase", "@jridgewell/gen-mapping"],
+  ["sucrase", "@jridgewell/gen-mapping", "@jridgewell/sourcemap-codec"],
+  ["sucrase", "@jridgewell/gen-mapping", "@jridgewell/trace-mapping"],
+  ["sucrase", "@jridgewell/gen-mapping", "@jridgewell/trace-mapping", "@jridgewell/resolve-uri"],
+];
 
 /** Finds the host's code beside this file, in `src` as in `dist`, and the engines among the installed packages. */
 export function findEngineFiles(): EngineFiles {
-  const require = createRequire(import.meta.url);
+  const here = fileURLToPath(import.meta.url);
+  const found = IMPORTS.map((name) => [name, resolveFrom(here, name)] as const);
   return {
-    hostDir: fileURLToPath(new URL("./host", import.meta.url)),
-    packages: Object.fromEntries(IMPORTS.map((name) => [name, require.resolve(name)])),
-    packageDirs: PACKAGES.map((name) => dirname(require.resolve(join(name, "package.json")))),
+    hostDir: join(dirname(here), "host"),
+    packages: Object.fromEntries(found.flatMap(([name, path]) => (path === undefined ? [] : [[name, path]]))),
+    packageDirs: PACKAGES.flatMap((chain) => {
+      const manifest = chain.reduce<string | undefined>(
+        (from, name) => (from === undefined ? undefined : resolveFrom(from, `${name}/package.json`)),
+        here,
+      );
+      return manifest === undefined ? [] : [dirname(manifest)];
+    }),
   };
+}
+
+function resolveFrom(file: string, name: string): string | undefined {
+  try {
+    return createRequire(file).resolve(name);
+  } catch {
+    return undefined;
+  }
 }

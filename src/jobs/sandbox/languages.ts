@@ -56,6 +56,43 @@ export const LANGUAGES: readonly LanguageDefinition[] = [
       },
     ],
   },
+  {
+    id: "typescript",
+    aliases: ["ts", "mts"],
+    extension: "ts",
+    multiFile: true,
+    stdin: true,
+    limits: WASM_LIMITS,
+    probes: [
+      {
+        request: {
+          files: {
+            "main.ts":
+              'import { sum, type Sum } from "./sum.js";\nconst add: Sum = sum;\nconsole.log(add(40, <number>2) satisfies number);',
+            "sum.ts":
+              "export type Sum = (a: number, b: number) => number;\nexport const sum: Sum = (a: number, b) => a + b;",
+          },
+          entry: "main.ts",
+        },
+        status: "ok",
+        stdout: "42\n",
+      },
+      {
+        request: { files: { "main.ts": "namespace Out { console.log(1) }" }, entry: "main.ts" },
+        status: "compile_error",
+        stdout: "",
+      },
+      {
+        request: {
+          files: { "main.ts": "for (let n: number = 0; ; n++);" },
+          entry: "main.ts",
+          limits: { cpuMs: 150 },
+        },
+        status: "cpu_time_limit",
+        stdout: "",
+      },
+    ],
+  },
 ];
 
 /** The language of an id or alias, in any case of letters. */

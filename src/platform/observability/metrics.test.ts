@@ -8,9 +8,7 @@ const CATALOGUE: readonly (readonly [name: string, type: string, labels: readonl
   ["atelier_http_requests_total", "counter", ["method", "route", "status"]],
   ["atelier_http_request_seconds", "histogram", ["method", "route"]],
   ["atelier_rate_limit_refusals_total", "counter", ["policy"]],
-  ["atelier_database_pool_connections", "gauge", ["state"]],
   ["atelier_outbox_lag_events", "gauge", []],
-  ["atelier_jobs", "gauge", ["type", "status"]],
   ["atelier_job_runs_total", "counter", ["type", "outcome"]],
   ["atelier_job_run_seconds", "histogram", ["type"]],
   ["atelier_job_wait_seconds", "histogram", ["type"]],
@@ -21,7 +19,6 @@ const CATALOGUE: readonly (readonly [name: string, type: string, labels: readonl
   ["atelier_socket_closes_total", "counter", ["code"]],
   ["atelier_socket_deliveries_total", "counter", []],
   ["atelier_socket_delivered_bytes_total", "counter", []],
-  ["atelier_socket_received_bytes_total", "counter", []],
   ["atelier_socket_dropped_ephemeral_total", "counter", []],
   ["atelier_socket_ack_seconds", "histogram", []],
   ["atelier_update_append_batch_size", "histogram", []],
@@ -61,7 +58,7 @@ describe("metrics", () => {
     metrics.deliveries.inc(200);
     metrics.socketConnections.inc();
     metrics.socketConnections.dec();
-    metrics.jobs.set({ type: "export", status: "failed" }, 3);
+    metrics.jobsQueued.set({ state: "waiting" }, 3);
     const { text } = await metrics.render();
     expect(text).toContain(
       'atelier_http_requests_total{method="GET",route="/projects/:id",status="200"} 1\n',
@@ -71,7 +68,7 @@ describe("metrics", () => {
     );
     expect(text).toContain("atelier_socket_deliveries_total 200\n");
     expect(text).toContain("atelier_socket_connections 0\n");
-    expect(text).toContain('atelier_jobs{type="export",status="failed"} 3\n');
+    expect(text).toContain('atelier_jobs_queued{state="waiting"} 3\n');
   });
 
   it("[MT4] of two apps in one process are apart, and the library's global registry stays empty", async () => {

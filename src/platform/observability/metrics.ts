@@ -6,11 +6,7 @@ export interface Metrics {
   readonly httpRequests: Counter<"method" | "route" | "status">;
   readonly httpSeconds: Histogram<"method" | "route">;
   readonly rateLimitRefusals: Counter<"policy">;
-  /** States: total, idle, waiting (callers without a connection). */
-  readonly databasePool: Gauge<"state">;
   readonly outboxLag: Gauge;
-  /** Rows of `jobs`. */
-  readonly jobs: Gauge<"type" | "status">;
   readonly jobRuns: Counter<"type" | "outcome">;
   readonly jobSeconds: Histogram<"type">;
   readonly jobWaitSeconds: Histogram<"type">;
@@ -21,7 +17,6 @@ export interface Metrics {
   readonly socketCloses: Counter<"code">;
   readonly deliveries: Counter;
   readonly deliveredBytes: Counter;
-  readonly receivedBytes: Counter;
   readonly droppedEphemeral: Counter;
   readonly ackSeconds: Histogram;
   readonly appendBatchSize: Histogram;
@@ -65,8 +60,6 @@ export function createMetrics(): Metrics {
       "route",
     ]),
     rateLimitRefusals: counter("rate_limit_refusals_total", "Requests refused by a rate limit.", ["policy"]),
-    databasePool: gauge("database_pool_connections", "Connections of the database pool by state.", ["state"]),
-    jobs: gauge("jobs", "Jobs by type and status.", ["type", "status"]),
     outboxLag: gauge("outbox_lag_events", "Committed events the slowest consumer has not handled yet."),
     jobRuns: counter("job_runs_total", "Ended runs of jobs.", ["type", "outcome"]),
     jobSeconds: histogram("job_run_seconds", "Time one run of a job took.", SLOW, ["type"]),
@@ -78,7 +71,6 @@ export function createMetrics(): Metrics {
     socketCloses: counter("socket_closes_total", "Closed sockets by close code.", ["code"]),
     deliveries: counter("socket_deliveries_total", "Messages written to sockets."),
     deliveredBytes: counter("socket_delivered_bytes_total", "Bytes written to sockets."),
-    receivedBytes: counter("socket_received_bytes_total", "Bytes read from sockets."),
     droppedEphemeral: counter(
       "socket_dropped_ephemeral_total",
       "Ephemeral events not sent to clients that lag.",

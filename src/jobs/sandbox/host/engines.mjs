@@ -6,4 +6,5 @@
  */
 export const ENGINE_MODULES = Object.freeze({
   javascript: () => import("./engines/quickjs.mjs"),
+  typescript: () => import("./engines/quickjs.mjs"),
 });

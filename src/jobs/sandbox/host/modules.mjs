@@ -1,6 +1,6 @@
 // How an import finds a file of the program, the same for every language whose programs are ES modules.
 
-const CODE = /\.(?:[cm]?js|[cm]?ts|jsx|tsx)$/;
+const CODE = /\.[cm]?[jt]s$/;
 
 /**
  * The file that `specifier` means in `importer`, or undefined.
@@ -26,7 +26,7 @@ export function resolveImport(importer, specifier, files, extensions) {
     ...extensions.map((extension) => path + extension),
     ...(stem === path
       ? []
-      : [`${stem}ts`, `${stem}tsx`].filter((name) => extensions.some((e) => name.endsWith(e)))),
+      : [`${stem}ts`].filter((name) => extensions.some((extension) => name.endsWith(extension)))),
     ...extensions.map((extension) => `${path}/index${extension}`),
   ];
   return candidates.find((name) => files.has(name));

@@ -1,6 +1,7 @@
 import { pathToFileURL } from "node:url";
 import { moduleSource, resolveImport } from "../modules.mjs";
-import { languageOf, ProgramRefused } from "./quickjs-languages.mjs";
+import { ProgramRefused } from "./program-refused.mjs";
+import { languageOf } from "./quickjs-languages.mjs";
 
 /** @typedef {import("../engine.d.mts").Outcome} Outcome */
 /** @typedef {import("../engine.d.mts").Program} Program */
@@ -35,6 +36,7 @@ export function quickjsLibrary(packages) {
  */
 export async function createInstance(assets, memoryBytes, packages) {
   const { QuickJS, EvalFlags, JSException } = await quickjsLibrary(packages);
+  await languageOf(assets.language, packages);
   /** @type {{program: Program, control: RunControl, language: import("./quickjs-languages.mjs").QuickjsLanguage} | undefined} */
   let current;
   /** Why the program cannot begin. @type {ProgramError | undefined} */

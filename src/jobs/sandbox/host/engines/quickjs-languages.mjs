@@ -5,21 +5,13 @@
  * @property {(source: string, path: string) => string} transform throws `ProgramRefused` for a file that is not valid
  */
 
-/** Thrown by a transform for a file that is not valid. */
-export class ProgramRefused extends Error {
-  /** @param {import("../engine.d.mts").ProgramError} problem */
-  constructor(problem) {
-    super(problem.message);
-    this.problem = problem;
-  }
-}
-
 /**
  * @param {string} language
- * @param {import("../engine.d.mts").Packages} _packages
+ * @param {import("../engine.d.mts").Packages} packages
  * @returns {Promise<QuickjsLanguage>}
  */
-export async function languageOf(language, _packages) {
+export async function languageOf(language, packages) {
   if (language === "javascript") return { extensions: [".js", ".mjs"], transform: (source) => source };
-  throw new Error(`No way to turn ${language} into JavaScript`);
+  const { createTypeScript } = await import("./typescript.mjs");
+  return createTypeScript(packages);
 }

@@ -6,6 +6,7 @@ import { createInstance, quickjsLibrary } from "./quickjs-instance.mjs";
 /** @typedef {import("../engine.d.mts").EngineModule} EngineModule */
 /**
  * @typedef {object} Assets
+ * @property {string} language the one that is expected
  * @property {WebAssembly.Module} module
  * @property {readonly {name: string, wasm: WebAssembly.Module}[]} extensions
  * @property {ReadonlyMap<string, string>} prelude module name → source
@@ -23,7 +24,9 @@ const PRELUDE = ["prelude.mjs", "console.mjs", "inspect.mjs", "structured-clone.
 let compiled;
 
 /** @type {EngineModule["load"]} */
-export async function load(_language, packages) {
+export async function load(language, packages) {
+  if (language === "typescript" && packages["sucrase"] === undefined)
+    throw new Error("sucrase is not installed");
   const binary = await readFile(packages["quickjs-wasi/quickjs.wasm"] ?? "");
   const modules = (compiled ??= new Map());
   // One compiled module per power of two: V8 optimises a module that stays, and there are few of them.
@@ -48,7 +51,7 @@ export async function load(_language, packages) {
   return {
     id: "quickjs-ng",
     version: String(versions["quickjs"]),
-    assets: (memoryBytes) => ({ module: moduleFor(memoryBytes), extensions, prelude }),
+    assets: (memoryBytes) => ({ language, module: moduleFor(memoryBytes), extensions, prelude }),
   };
 }
 
