@@ -26,8 +26,10 @@ if (process.platform !== "linux") {
   console.error("The benchmarks read /proc and pin processes to cores: they run on Linux only.");
   process.exit(1);
 }
-install();
-if (!process.env.BENCH_DIST) build();
+if (!process.env.BENCH_DIST) {
+  install();
+  build();
+}
 installPeers();
 
 // Only now, because these need what has just been installed or built.

@@ -4,7 +4,7 @@ import { createDispatcher, type Dispatcher, type EventConsumer } from "./events/
 import { createFeatures, type Features } from "./features.js";
 import { createHousekeeping } from "./housekeeping.js";
 import { createAddressOf } from "./http/client-address.js";
-import { createDocsRouter } from "./http/docs-page.js";
+import { createDocsRouter, createHomeRouter } from "./http/docs-page.js";
 import { createHealthRouter } from "./http/health.js";
 import { createIdempotency } from "./http/idempotency.js";
 import { type Listener, listen, upgradeOnly } from "./http/listener.js";
@@ -200,6 +200,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         basePath,
         mounts: [
           { path: "/", router: health },
+          { path: "/", router: createHomeRouter() },
           { path: "/api", router: createDocsRouter({ openapi, asyncapi }) },
         ],
         logger,

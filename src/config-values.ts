@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 
 /** A non-empty string. */
@@ -39,7 +40,8 @@ export const duration = z
   .string()
   .regex(/^\d{1,9}(ms|s|m|h|d|w)?$/, "must be a length of time such as 15m or 7d")
   .transform((value) => Number.parseInt(value, 10) * (UNITS[value.replace(/^\d+/, "") || "s"] ?? 1_000))
-  .refine((value) => value >= 1_000, "must be at least one second");
+  .refine((value) => value >= 1_000, "must be at least one second")
+  .refine((value) => value <= 10 * 365 * 86_400_000, "must be at most ten years");
 
 /** Comma-separated values. */
 export function list<T extends z.ZodType<unknown, string>>(item: T) {
@@ -52,4 +54,48 @@ export function list<T extends z.ZodType<unknown, string>>(item: T) {
         .filter((part) => part.length > 0),
     )
     .pipe(z.array(item));
+}
+
+/** The address of a server, such as `redis://user:password@host:6379/0`; more the adapter reads. */
+export function address(...schemes: readonly string[]) {
+  const form = new RegExp(`^(?:${schemes.map((scheme) => scheme.replace("+", "\\+")).join("|")})://\\S+$`);
+  const names = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  return z.string().regex(form, `must begin with ${names}, without spaces`);
+}
+
+/** `host:port`, an IPv6 host in brackets. */
+export const hostAndPort = z
+  .string()
+  .regex(/^(\[[\da-f:.]+\]|[^\s:[\]]+):\d{1,5}$/i, "must look like host:port");
+
+/** An origin as browsers send it: scheme, host, and a port that is not the scheme's own. */
+export const origin = z
+  .string()
+  .refine((value) => value !== "*", { message: "must not be * : requests carry credentials", abort: true })
+  .transform((value) => value.replace(/\/$/, ""))
+  .refine(isOrigin, "must look like https://app.example.org, without a path");
+
+/** What stands in front of us: a count of proxies, or their addresses, networks, and names of networks. */
+export const proxies = z
+  .string()
+  .refine(
+    (value) => /^\d{1,2}$/.test(value) || value.split(",").every((part) => isNetwork(part.trim())),
+    "must be a number of proxies or their addresses; true would trust every client's headers",
+  );
+
+function isOrigin(value: string): boolean {
+  return /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value;
+}
+
+function isNetwork(value: string): boolean {
+  if (["loopback", "linklocal", "uniquelocal"].includes(value)) return true;
+  const [ip = "", prefix, rest] = value.split("/");
+  const family = isIP(ip);
+  if (family === 0 || rest !== undefined) return false;
+  // A mapped address with a short prefix would mean the whole IPv4 internet.
+  if (family === 6 && ip.includes(".") && prefix !== undefined) return false;
+  return (
+    prefix === undefined ||
+    (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= (family === 4 ? 32 : 128))
+  );
 }

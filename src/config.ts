@@ -1,11 +1,26 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { refuseInProduction } from "./config-production.js";
-import { duration, flag, list, number, port, rateLimit, text } from "./config-values.js";
+import { productionFaults, secretFaults } from "./config-production.js";
+import {
+  address,
+  duration,
+  flag,
+  hostAndPort,
+  list,
+  number,
+  origin,
+  port,
+  proxies,
+  rateLimit,
+  text,
+} from "./config-values.js";
+
+const ROLES = ["api", "realtime", "worker"] as const;
+const POSTGRES = address("postgres", "postgresql");
 
 /** The roles one process can have. */
-export type ProcessRole = "api" | "realtime" | "worker";
+export type ProcessRole = (typeof ROLES)[number];
 
 /** Every variable the service reads, with its default; the configuration table in the README follows this order. */
 export const environmentSchema = z.object({
@@ -18,12 +33,14 @@ export const environmentSchema = z.object({
     .regex(/^v\d+$/, "must look like v1")
     .default("v1"),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: "must be an http(s) URL" }).optional(),
-  TRUST_PROXY: text.optional(),
-  ROLES: list(z.enum(["api", "realtime", "worker"])).default(["api", "realtime", "worker"]),
+  TRUST_PROXY: proxies.optional(),
+  ROLES: list(z.enum(ROLES))
+    .refine((roles) => roles.length > 0, "must name at least one role")
+    .default([...ROLES]),
   DATA_DIR: text.default("./data"),
   ALLOW_EMBEDDED: flag.default(false),
 
-  DATABASE_URL: text.optional(),
+  DATABASE_URL: POSTGRES.optional(),
   POSTGRES_HOST: text.optional(),
   POSTGRES_PORT: port.default(5432),
   POSTGRES_DB: text.default("collaborative_workspace"),
@@ -31,21 +48,21 @@ export const environmentSchema = z.object({
   POSTGRES_PASSWORD: text.optional(),
   POSTGRES_SSL: flag.default(false),
   POSTGRES_POOL_MAX: number(2, 500).default(20),
-  POSTGRES_REPLICA_URLS: list(text).default([]),
+  POSTGRES_REPLICA_URLS: list(POSTGRES).default([]),
   STATEMENT_TIMEOUT_MS: number(100, 600_000).default(5_000),
 
-  MONGODB_URI: text.optional(),
+  MONGODB_URI: address("mongodb", "mongodb+srv").optional(),
   ACTIVITY_RETENTION_DAYS: number(0, 36_500).default(365),
 
-  REDIS_URL: text.optional(),
+  REDIS_URL: address("redis", "rediss").optional(),
   REDIS_HOST: text.optional(),
   REDIS_PORT: port.default(6379),
   REDIS_USERNAME: text.optional(),
   REDIS_PASSWORD: text.optional(),
   REDIS_TLS: flag.default(false),
-  REDIS_SENTINELS: list(text).default([]),
+  REDIS_SENTINELS: list(hostAndPort).default([]),
   REDIS_SENTINEL_MASTER: text.default("mymaster"),
-  REDIS_CLUSTER_NODES: list(text).default([]),
+  REDIS_CLUSTER_NODES: list(hostAndPort).default([]),
 
   JWT_SECRET: text.optional(),
   JWT_REFRESH_SECRET: text.optional(),
@@ -54,8 +71,8 @@ export const environmentSchema = z.object({
   SESSION_ABSOLUTE_EXPIRES_IN: duration.default(30 * 86_400_000),
   BCRYPT_ROUNDS: number(4, 15).default(10),
 
-  CORS_ORIGIN: list(text).default([]),
-  SMTP_URL: text.optional(),
+  CORS_ORIGIN: list(origin).default([]),
+  SMTP_URL: address("smtp", "smtps").optional(),
   MAIL_FROM: text.default("Atelier <no-reply@localhost>"),
 
   RATE_LIMIT_MODE: z.enum(["tiered", "strict"]).default("tiered"),
@@ -124,7 +141,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const values = parsed.data;
   const config: Config = Object.freeze({
     ...values,
-    wsPort: values.WS_PORT ?? values.PORT + 1,
+    wsPort: values.WS_PORT ?? (values.PORT === 0 ? 0 : values.PORT + 1),
     publicUrl: (values.PUBLIC_URL ?? `http://localhost:${values.PORT}`).replace(/\/+$/, ""),
     embedded: {
       database: !values.DATABASE_URL && !values.POSTGRES_HOST,
@@ -136,10 +153,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         !values.REDIS_CLUSTER_NODES.length,
     },
   });
-  if (config.embedded.database && config.ROLES.length < 3) {
+  if (config.wsPort > 65_535) faults.push("WS_PORT is not set, and PORT leaves no port after it");
+  if (config.embedded.database && ROLES.some((role) => !config.ROLES.includes(role))) {
     faults.push("ROLES must be all of api, realtime, worker while the database is embedded");
   }
-  refuseInProduction(config, env, faults);
+  faults.push(...secretFaults(config), ...productionFaults(config));
   if (faults.length > 0) throw new ConfigError(faults);
   return config;
 }

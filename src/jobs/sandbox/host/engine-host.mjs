@@ -31,16 +31,27 @@ for (const language of Object.keys(languages)) {
 }
 
 /** The next worker, prepared for what came last: a program is often followed by another of its kind. */
-let spare = prepareFor([...ready.keys()][0]);
+let spare = createSpare([...ready.keys()][0] ?? "");
 /** @type {{id: number, cancelled: boolean, cancel: () => void} | undefined} */
 let current;
 
-/** @param {string | undefined} language */
-function prepareFor(language) {
-  const memoryBytes = languages[language ?? ""] ?? 0;
-  const assets = ready.get(language ?? "")?.assets(memoryBytes);
-  const expected = language === undefined ? undefined : { language, memoryBytes, assets };
-  return startWorker({ expected, packages });
+/** @param {string} language */
+function createSpare(language) {
+  const { worker, prepare } = startWorker(packages);
+  const memoryBytes = languages[language] ?? 0;
+  const assets = ready.get(language)?.assets(memoryBytes);
+  return { worker, prepare, language, memoryBytes, prepared: prepare({ language, memoryBytes, assets }) };
+}
+
+/**
+ * The spare worker, prepared for this language and this memory; false when it is not well.
+ * @param {string} language
+ * @param {number} memoryBytes
+ */
+async function prepareSpare(language, memoryBytes) {
+  if (!(await spare.prepared)) return false;
+  if (spare.language === language && spare.memoryBytes === memoryBytes) return spare.worker.threadId !== -1;
+  return spare.prepare({ language, memoryBytes, assets: ready.get(language)?.assets(memoryBytes) });
 }
 
 /** @param {number} descriptor @param {Uint8Array} bytes */
@@ -53,16 +64,13 @@ function sendOutput(descriptor, bytes) {
 
 /** @param {any} request */
 async function run({ id, program }) {
-  const language = ready.get(program.language);
-  if (language === undefined) throw new Error("The pool asked for a language that is not here");
+  if (!ready.has(program.language)) throw new Error("The pool asked for a language that is not here");
   const order = { ...program, files: new Map(program.files) };
-  const assets = language.assets(program.limits.memoryBytes);
   const waiting = { id, cancelled: false, cancel: () => void (waiting.cancelled = true) };
   current = waiting;
-  // A worker without an engine, or one that died while it waited, says that this process is not well.
-  if (!(await spare.prepared) || spare.worker.threadId === -1) process.exit(1);
+  if (!(await prepareSpare(program.language, program.limits.memoryBytes))) process.exit(1);
   send({ type: "phase", id, phase: "compile" });
-  const { report, cancel } = runProgram(spare.worker, order, assets, {
+  const { report, cancel } = runProgram(spare.worker, order, {
     output: sendOutput,
     begun: () => send({ type: "phase", id, phase: "run" }),
   });
@@ -71,7 +79,7 @@ async function run({ id, program }) {
   const { outcome, ...spent } = await report;
   current = undefined;
   send({ type: "result", id, ...outcome, ...spent, residentBytes: process.memoryUsage.rss() });
-  spare = prepareFor(program.language);
+  spare = createSpare(program.language);
 }
 
 const decode = createFrameDecoder(MOST_REQUEST_BYTES, (_kind, body) => {

@@ -81,6 +81,6 @@ export interface Instance {
 export interface EngineModule {
   /** Throws when the language cannot run here; the reason is shown in `GET /languages`. */
   load(language: string, packages: Packages): Promise<Language>;
-  /** In a worker thread, before the program is known or when it wants another amount of memory. */
+  /** In a worker thread, before a program of this language and with this memory comes. */
   prepare(assets: unknown, memoryBytes: number, packages: Packages): Promise<Instance>;
 }

@@ -22,18 +22,18 @@ const RESOURCE_LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 96, maxYoungG
 /**
  * @typedef {object} WaitingWorker
  * @property {Worker} worker
- * @property {Promise<boolean>} prepared false when it ended before it could take a program
+ * @property {(setting: import("./worker.mjs").Setting) => Promise<boolean>} prepare false when the worker ended instead
  */
 
 /**
- * A worker thread that prepares the engine that is `expected` and waits for one program.
- * @param {{expected: {language: string, memoryBytes: number, assets: unknown} | undefined, packages: import("./engine.d.mts").Packages}} workerData
+ * A worker thread that waits for one program.
+ * @param {import("./engine.d.mts").Packages} packages
  * @returns {WaitingWorker}
  */
-export function startWorker(workerData) {
+export function startWorker(packages) {
   // Own pipes for its output: this process's standard output is the wire.
   const worker = new Worker(new URL("./worker.mjs", import.meta.url), {
-    workerData,
+    workerData: { packages },
     env: {},
     execArgv: [],
     stdin: false,
@@ -43,11 +43,19 @@ export function startWorker(workerData) {
   });
   // Without a listener a worker that fails while it waits would take the host with it.
   worker.on("error", () => {});
-  const prepared = new Promise((/** @type {(value: boolean) => void} */ resolve) => {
-    worker.once("message", () => resolve(true));
-    worker.once("exit", () => resolve(false));
-  });
-  return { worker, prepared };
+  const ended = new Promise((/** @type {(value: false) => void} */ resolve) =>
+    worker.once("exit", () => resolve(false)),
+  );
+  return {
+    worker,
+    prepare(setting) {
+      worker.postMessage({ prepare: setting });
+      const prepared = new Promise((/** @type {(value: true) => void} */ resolve) =>
+        worker.once("message", () => resolve(true)),
+      );
+      return Promise.race([prepared, ended]);
+    },
+  };
 }
 
 /**
@@ -60,14 +68,13 @@ export function startWorker(workerData) {
  */
 
 /**
- * Runs a program in a worker to its end, whatever that is.
+ * Runs a program in a worker that is prepared for it to its end, whatever that is.
  * @param {Worker} worker
  * @param {Program} program
- * @param {unknown} assets
  * @param {{output: (descriptor: 1 | 2, bytes: Uint8Array) => void, begun: () => void}} sink
  * @returns {{report: Promise<RunReport>, cancel: () => void}}
  */
-export function runProgram(worker, program, assets, sink) {
+export function runProgram(worker, program, sink) {
   const log = allocateOutputLog(program.limits.outputBytes);
   const progress = new SharedArrayBuffer(4 * PROGRESS_LENGTH);
   const record = new Int32Array(progress);
@@ -117,7 +124,7 @@ export function runProgram(worker, program, assets, sink) {
     else void end(lost());
   });
   worker.once("exit", () => void end(lost()));
-  worker.postMessage({ program, assets, log, progress });
+  worker.postMessage({ run: { program, log, progress } });
   return { report, cancel: () => void end({ status: "cancelled", exitCode: null }) };
 }
 

@@ -1,13 +1,13 @@
-// One program in one thread: prepares an engine ahead, waits for the program, runs it, reports, and is thrown away.
+// One program in one thread: prepares an engine, maybe another one when the program turns out to want that, runs the
+// program, reports, and is thrown away.
 import { parentPort, workerData } from "node:worker_threads";
 import { ENGINE_MODULES } from "./engines.mjs";
 import { createRunControl } from "./run-control.mjs";
 
-/** @typedef {import("./engine.d.mts").EngineModule} EngineModule */
 /** @typedef {import("./engine.d.mts").Outcome} Outcome */
 /** @typedef {import("./engine.d.mts").ProgramError} ProgramError */
 /**
- * @typedef {object} Setting what an engine can be prepared for
+ * @typedef {object} Setting what an engine is prepared for
  * @property {string} language
  * @property {number} memoryBytes
  * @property {unknown} assets
@@ -15,48 +15,33 @@ import { createRunControl } from "./run-control.mjs";
 /**
  * @typedef {object} Assignment
  * @property {import("./engine.d.mts").Program} program
- * @property {unknown} assets
  * @property {SharedArrayBuffer} log
  * @property {SharedArrayBuffer} progress
  */
 
-/** @type {{expected: Setting | undefined, packages: import("./engine.d.mts").Packages}} */
-const { expected, packages } = workerData;
+/** @type {{packages: import("./engine.d.mts").Packages}} */
+const { packages } = workerData;
+/** @type {import("./engine.d.mts").Instance | undefined} */
+let instance;
 
-/** Nobody reads more, and the pool takes no longer ones. @param {ProgramError} error @returns {ProgramError} */
-function clip(error) {
-  const { kind, message, stack } = error;
-  const title = { kind: kind.slice(0, 200), message: message.slice(0, 8192) };
-  return { ...error, ...title, ...(stack === undefined ? {} : { stack: stack.slice(0, 8192) }) };
-}
+parentPort?.on("message", async (/** @type {{prepare: Setting} | {run: Assignment}} */ order) => {
+  parentPort?.postMessage("prepare" in order ? await prepare(order.prepare) : await run(order.run));
+});
 
-/** @param {string} language */
-async function engineOf(language) {
+/** @param {Setting} setting */
+async function prepare({ language, memoryBytes, assets }) {
   const engine = await ENGINE_MODULES[language]?.();
-  if (engine === undefined) throw new Error(`No engine for ${language}`);
-  return engine;
+  instance = await engine?.prepare(assets, memoryBytes, packages);
+  return "prepared";
 }
 
-const ahead = expected && {
-  engine: await engineOf(expected.language),
-  memoryBytes: expected.memoryBytes,
-  instance: await (await engineOf(expected.language)).prepare(
-    expected.assets,
-    expected.memoryBytes,
-    packages,
-  ),
-};
-
-parentPort?.postMessage("ready");
-parentPort?.once("message", async (/** @type {Assignment} */ { program, assets, log, progress }) => {
+/** @param {Assignment} assignment */
+async function run({ program, log, progress }) {
   const control = createRunControl(program.limits, log, progress);
   /** @type {Outcome} */
   let outcome;
   try {
-    const { memoryBytes } = program.limits;
-    const engine = await engineOf(program.language);
-    const fits = ahead?.engine === engine && ahead.memoryBytes === memoryBytes;
-    const instance = fits ? ahead.instance : await engine.prepare(assets, memoryBytes, packages);
+    if (instance === undefined) throw new Error(`No engine for ${program.language}`);
     outcome = await instance.run(program, control);
   } catch {
     // The engine itself gave way: what it says is about us, not about the program.
@@ -77,5 +62,12 @@ parentPort?.once("message", async (/** @type {Assignment} */ { program, assets, 
         : "";
     control.write(2, `Uncaught ${title}${place}\n`);
   }
-  parentPort?.postMessage(outcome);
-});
+  return outcome;
+}
+
+/** Nobody reads more, and the pool takes no longer ones. @param {ProgramError} error @returns {ProgramError} */
+function clip(error) {
+  const { kind, message, stack } = error;
+  const title = { kind: kind.slice(0, 200), message: message.slice(0, 8192) };
+  return { ...error, ...title, ...(stack === undefined ? {} : { stack: stack.slice(0, 8192) }) };
+}

@@ -36,8 +36,8 @@ export function quickjsLibrary(packages) {
  */
 export async function createInstance(assets, memoryBytes, packages) {
   const { QuickJS, EvalFlags, JSException } = await quickjsLibrary(packages);
-  await languageOf(assets.language, packages);
-  /** @type {{program: Program, control: RunControl, language: import("./quickjs-languages.mjs").QuickjsLanguage} | undefined} */
+  const language = await languageOf(assets.language, packages);
+  /** @type {{program: Program, control: RunControl} | undefined} */
   let current;
   /** Why the program cannot begin. @type {ProgramError | undefined} */
   let refused;
@@ -79,7 +79,7 @@ export async function createInstance(assets, memoryBytes, packages) {
 
   /** @param {Program} program @param {RunControl} control @returns {Promise<Outcome>} */
   async function run(program, control) {
-    current = { program, control, language: await languageOf(program.language, packages) };
+    current = { program, control };
     try {
       const outcome = await evaluate(program, control);
       return isOutOfMemory(outcome) ? { status: "memory_limit", exitCode: null } : outcome;
@@ -158,8 +158,7 @@ export async function createInstance(assets, memoryBytes, packages) {
     if (importer === "sandbox:start")
       return specifier === "sandbox:entry" ? (current?.program.entry ?? "") : specifier;
     if (importer.startsWith("sandbox:")) return `sandbox:${specifier.replace("./", "")}`;
-    const found =
-      current && resolveImport(importer, specifier, current.program.files, current.language.extensions);
+    const found = current && resolveImport(importer, specifier, current.program.files, language.extensions);
     if (found !== undefined) return found;
     throw refuse({
       kind: "ImportError",
@@ -183,9 +182,9 @@ export async function createInstance(assets, memoryBytes, packages) {
     if (name === "sandbox:begin") return BEGIN;
     const ours = assets.prelude.get(name);
     if (ours !== undefined) return ours;
-    const { program, language } = current ?? {};
+    const program = current?.program;
     const file = moduleSource(name, program?.files.get(name) ?? "", name === program?.entry);
-    if (!file.code || language === undefined) return file.source;
+    if (!file.code) return file.source;
     try {
       return language.transform(file.source, name);
     } catch (error) {

@@ -6,7 +6,7 @@ import { createInstance, quickjsLibrary } from "./quickjs-instance.mjs";
 /** @typedef {import("../engine.d.mts").EngineModule} EngineModule */
 /**
  * @typedef {object} Assets
- * @property {string} language the one that is expected
+ * @property {string} language
  * @property {WebAssembly.Module} module
  * @property {readonly {name: string, wasm: WebAssembly.Module}[]} extensions
  * @property {ReadonlyMap<string, string>} prelude module name → source
