@@ -30,7 +30,9 @@ export async function profile() {
     "",
     "| self time | function | where |",
     "|---|---|---|",
-    ...rows.slice(0, TOP).map(({ share, name, where }) => `| ${(share * 100).toFixed(1)} % | \`${name}\` | ${where} |`),
+    ...rows
+      .slice(0, TOP)
+      .map(({ share, name, where }) => `| ${(share * 100).toFixed(1)} % | \`${name}\` | ${where} |`),
   ].join("\n");
   return keep("profile", text);
 }
@@ -68,8 +70,12 @@ function place({ url, lineNumber }) {
   if (url === "") return "V8 or native";
   if (url.startsWith("node:")) return `Node.js, ${url.slice(5)}`;
   const file = fileURLToPath(url);
-  const inside = file.includes("node_modules/") ? file.slice(file.lastIndexOf("node_modules/") + 13) : undefined;
+  const inside = file.includes("node_modules/")
+    ? file.slice(file.lastIndexOf("node_modules/") + 13)
+    : undefined;
   if (inside) return inside;
-  const own = file.startsWith(DIST) ? path.join("dist", path.relative(DIST, file)) : path.relative(ROOT, file);
+  const own = file.startsWith(DIST)
+    ? path.join("dist", path.relative(DIST, file))
+    : path.relative(ROOT, file);
   return `${own}:${lineNumber + 1}`;
 }

@@ -17,7 +17,10 @@ function installPeers() {
   const lock = readFileSync(path.join(HERE, "package-lock.json"), "utf8");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   console.log("Installing the peers (once) …");
-  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: HERE, stdio: "inherit" });
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: HERE,
+    stdio: "inherit",
+  });
   if (status !== 0) process.exit(status ?? 1);
   writeFileSync(stamp, lock);
 }
@@ -57,7 +60,10 @@ async function measure(row) {
   } catch (error) {
     if (!(error instanceof Skipped)) failed = true;
     console.log(`    ${error instanceof Skipped ? error.message : error.stack}`);
-    return tableNote(row, error instanceof Skipped ? `skipped: ${error.message}` : `failed: ${error.message.split("\n")[0]}`);
+    return tableNote(
+      row,
+      error instanceof Skipped ? `skipped: ${error.message}` : `failed: ${error.message.split("\n")[0]}`,
+    );
   } finally {
     clearTimeout(timer);
     console.log(`    (${((performance.now() - started) / 1_000).toFixed(0)} s)`);
@@ -69,7 +75,9 @@ const options = new Set(words.filter((word) => word.startsWith("--")));
 const wanted = words.filter((word) => !word.startsWith("--")).map((word) => word.toUpperCase());
 const unknown = wanted.filter((word) => word !== "PROFILE" && !rows.some(({ id }) => id === word));
 if (unknown.length > 0) {
-  console.error(`There is no row ${unknown.join(", ")}; there are ${rows.map(({ id }) => id).join(", ")} and profile.`);
+  console.error(
+    `There is no row ${unknown.join(", ")}; there are ${rows.map(({ id }) => id).join(", ")} and profile.`,
+  );
   process.exit(2);
 }
 const all = wanted.length === 0;

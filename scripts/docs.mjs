@@ -34,7 +34,13 @@ async function openApiDocument() {
   const { readConfig } = await import("../dist/config.js");
   const { createNullLogger } = await import("../dist/platform/observability/logger.js");
   const folder = mkdtempSync(path.join(tmpdir(), "atelier-docs-"));
-  const config = readConfig({ NODE_ENV: "test", PORT: "0", HOST: "127.0.0.1", DATA_DIR: folder, FEATURE_REAL_TIME_COLLABORATION: "false" });
+  const config = readConfig({
+    NODE_ENV: "test",
+    PORT: "0",
+    HOST: "127.0.0.1",
+    DATA_DIR: folder,
+    FEATURE_REAL_TIME_COLLABORATION: "false",
+  });
   const app = await createApp(config, { logger: createNullLogger() });
   try {
     await app.start();

@@ -61,7 +61,7 @@ function copyAssets(from, to) {
     const source = path.join(from, entry.name);
     const target = path.join(to, entry.name);
     if (entry.isDirectory()) copyAssets(source, target);
-    else if (!/\.ts$/.test(entry.name)) {
+    else if (!entry.name.endsWith(".ts")) {
       mkdirSync(to, { recursive: true });
       cpSync(source, target);
     }

@@ -1,7 +1,17 @@
 // Starts the real servers the tests can use (PostgreSQL of npm over TCP, Redis, a MongoDB-compatible server) on free ports of
 // the loopback, runs the command given with their URLs in its environment, and ends them all. Exit code: the command's.
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -60,18 +70,44 @@ async function postgres() {
   mkdirSync(data, { mode: 0o700 });
   if (account.uid) chownSync(data, account.uid, account.gid);
   const env = { ...process.env, LC_ALL: "C" };
-  const init = spawnSync(path.join(native, "bin", "initdb"), ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"], { ...account, env, encoding: "utf8" });
+  const init = spawnSync(
+    path.join(native, "bin", "initdb"),
+    ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
+    { ...account, env, encoding: "utf8" },
+  );
   if (init.status !== 0) throw new Error(`initdb: ${init.stderr}`);
   const port = await freePort();
-  const settings = [`listen_addresses=127.0.0.1`, `port=${port}`, `unix_socket_directories=${data}`, "max_connections=300", "shared_buffers=64MB"];
-  start("postgres", path.join(native, "bin", "postgres"), ["-D", data, ...settings.flatMap((setting) => ["-c", setting])], { ...account, env });
+  const settings = [
+    `listen_addresses=127.0.0.1`,
+    `port=${port}`,
+    `unix_socket_directories=${data}`,
+    "max_connections=300",
+    "shared_buffers=64MB",
+  ];
+  start(
+    "postgres",
+    path.join(native, "bin", "postgres"),
+    ["-D", data, ...settings.flatMap((setting) => ["-c", setting])],
+    { ...account, env },
+  );
   await reachable(port, "PostgreSQL");
   return `postgres://postgres@127.0.0.1:${port}/postgres`;
 }
 
 async function redis() {
   const port = await freePort();
-  start("redis", "redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--maxmemory-policy", "noeviction"]);
+  start("redis", "redis-server", [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--save",
+    "",
+    "--dir",
+    folder,
+    "--maxmemory-policy",
+    "noeviction",
+  ]);
   await reachable(port, "Redis");
   return `redis://127.0.0.1:${port}`;
 }
@@ -79,13 +115,27 @@ async function redis() {
 /** In order of trust. */
 const MONGO_ARGUMENTS = {
   mongod: (port, data) => ["--port", String(port), "--bind_ip", "127.0.0.1", "--dbpath", data],
-  "secantusd-rs": (port, data) => ["--host", "127.0.0.1", "--port", String(port), "--storage-path", data, "--cache-size", "256M", "--sync-on-commit"],
+  "secantusd-rs": (port, data) => [
+    "--host",
+    "127.0.0.1",
+    "--port",
+    String(port),
+    "--storage-path",
+    data,
+    "--cache-size",
+    "256M",
+    "--sync-on-commit",
+  ],
   "mongo-java-server": (port, data) => [String(port), data],
 };
 
 async function mongo() {
   const tools = process.env.ATELIER_TEST_TOOLS ?? path.join(ROOT, ".cache", "test-tools", "bin");
-  const binary = Object.keys(MONGO_ARGUMENTS).flatMap((name) => [...(process.env.PATH ?? "").split(path.delimiter), tools].map((at) => path.join(at, name))).find(existsSync);
+  const binary = Object.keys(MONGO_ARGUMENTS)
+    .flatMap((name) =>
+      [...(process.env.PATH ?? "").split(path.delimiter), tools].map((at) => path.join(at, name)),
+    )
+    .find(existsSync);
   if (!binary) throw new Error("there is no MongoDB-compatible server; run scripts/install-test-mongo.sh");
   const data = path.join(folder, "mongo");
   mkdirSync(data);
@@ -108,8 +158,16 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   });
 }
 try {
-  const urls = { POSTGRES_TEST_URL: await postgres(), REDIS_TEST_URL: await redis(), MONGODB_TEST_URL: await mongo() };
-  console.log(Object.entries(urls).map(([name, url]) => `${name}=${url}`).join("\n"));
+  const urls = {
+    POSTGRES_TEST_URL: await postgres(),
+    REDIS_TEST_URL: await redis(),
+    MONGODB_TEST_URL: await mongo(),
+  };
+  console.log(
+    Object.entries(urls)
+      .map(([name, url]) => `${name}=${url}`)
+      .join("\n"),
+  );
   const child = spawn(command, args, { cwd: ROOT, stdio: "inherit", env: { ...process.env, ...urls } });
   process.exitCode = await new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
 } finally {

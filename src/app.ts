@@ -244,7 +244,9 @@ async function checkQueue(config: Config, stores: Stores, logger: Logger): Promi
   if (!check || check.ok) return;
   for (const problem of check.problems) logger.warn("the job queue is not safe", { problem });
   if (config.NODE_ENV !== "production") return;
-  throw Object.assign(new Error(`The job queue is not safe: ${check.problems.join(" ")}`), { expected: true });
+  throw Object.assign(new Error(`The job queue is not safe: ${check.problems.join(" ")}`), {
+    expected: true,
+  });
 }
 
 function consumersOf({ recorder, realtime, jobs }: Features): readonly EventConsumer[] {

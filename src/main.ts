@@ -71,7 +71,7 @@ function say(text: string): void {
 
 const entry = process.argv[1];
 const startedHere =
-  entry !== undefined && (import.meta.url === pathToFileURL(entry).href || /start\.mjs$/.test(entry));
+  entry !== undefined && (import.meta.url === pathToFileURL(entry).href || entry.endsWith("start.mjs"));
 if (startedHere) {
   const code = await main(process.argv[2]);
   if (code !== undefined) process.exit(code);

@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { freePort, removeAtExit, startServer } from "./process.mjs";
+import { freePort, removeAtExit, sleep, startServer } from "./process.mjs";
 
 export const ROOT = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 
@@ -102,20 +102,20 @@ export async function startAtelier({ env = {}, database, nodeArgs = [] } = {}) {
     ready: /Sockets\s+ws:/,
   });
   const api = createApi(httpPort);
-  return { name: "Atelier", ...server, httpPort, wsPort, api };
+  // Sockets the load has just dropped are noticed first; a drain would close them one by one, spread over seconds.
+  const stop = () => sleep(300).then(server.stop);
+  return { name: "Atelier", ...server, httpPort, wsPort, api, stop };
 }
 
 /** Calls the API with JSON; throws on every answer that is not 2xx. */
 function createApi(port) {
   return async (method, route, { token, body } = {}) => {
-    const response = await fetch(`http://127.0.0.1:${port}/api/v1${route}`, {
-      method,
-      headers: {
-        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-      },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    const headers = {
+      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    };
+    const content = body === undefined ? {} : { body: JSON.stringify(body) };
+    const response = await fetch(`http://127.0.0.1:${port}/api/v1${route}`, { method, headers, ...content });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${text.slice(0, 300)}`);
     return text === "" ? undefined : JSON.parse(text);

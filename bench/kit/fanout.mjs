@@ -7,8 +7,8 @@ const SAMPLED = 10;
 const SETTLE_MS = 3_000;
 
 /**
- * Load on one room: one sender, many receivers. An event's payload is 200 bytes of JSON and holds the time it was sent, so
- * servers that merge messages are measured rightly.
+ * Load on one room: one sender, many receivers. An event's payload is JSON of 200 bytes (or as many as given) and holds the
+ * time it was sent, so servers that merge messages are measured rightly.
  */
 export class Fanout {
   #ids = 0;
@@ -16,9 +16,10 @@ export class Fanout {
   #latencies = [];
   #onLast = undefined;
 
-  /** @param {{target: import("./targets.mjs").Target, receivers: object[], sender: object}} room */
-  constructor({ target, receivers, sender }) {
+  /** @param {{target: import("./targets.mjs").Target, receivers: object[], sender: object, payloadBytes?: number}} room */
+  constructor({ target, receivers, sender, payloadBytes = PAYLOAD_BYTES }) {
     this.target = target;
+    this.payloadBytes = payloadBytes;
     this.receivers = receivers;
     this.sender = sender;
     sender.onFrame((_opcode, buffer, start, end) => {
@@ -98,7 +99,7 @@ export class Fanout {
   #send() {
     this.#ids += 1;
     const head = `{"t":${nowMicros()},"pad":"`;
-    const payload = `${head}${"x".repeat(PAYLOAD_BYTES - head.length - 2)}"}`;
+    const payload = `${head}${"x".repeat(this.payloadBytes - head.length - 2)}"}`;
     this.sender.send(this.target.event(this.#ids, payload));
   }
 
@@ -124,6 +125,8 @@ function sentAt(buffer, start, end) {
 /** Throws when a server lost something: its numbers would mean nothing. */
 export function complete(name, result) {
   if (result.missing > 0 || result.unacked > 0)
-    throw new Error(`${name} lost ${result.missing} deliveries and ${result.unacked} acks of ${result.sent} events`);
+    throw new Error(
+      `${name} lost ${result.missing} deliveries and ${result.unacked} acks of ${result.sent} events`,
+    );
   return result;
 }

@@ -7,7 +7,7 @@ const IN_FLIGHT = 100;
 const SPEAK_MS = 10_000;
 
 const { port, tokens, projectIds, count, addresses } = JSON.parse(process.argv[2]);
-const seen = new Array(count).fill(false);
+const seen = Array.from({ length: count }, () => false);
 
 async function connect(index) {
   const projectId = projectIds[index % projectIds.length];

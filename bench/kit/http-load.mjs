@@ -17,7 +17,10 @@ class Connection {
         port,
         host: "127.0.0.1",
         noDelay: true,
-        onread: { buffer: INCOMING, callback: (length, buffer) => this.#read(buffer.toString("latin1", 0, length)) },
+        onread: {
+          buffer: INCOMING,
+          callback: (length, buffer) => this.#read(buffer.toString("latin1", 0, length)),
+        },
       });
       this.socket.on("connect", resolve);
       this.socket.on("error", reject);
@@ -54,7 +57,9 @@ class Connection {
  * @param {{port: number, path: string, headers?: Record<string, string>, connections: number, seconds: number}} options
  */
 export async function requestsPerSecond({ port, path, headers = {}, connections, seconds }) {
-  const lines = Object.entries({ Host: `127.0.0.1:${port}`, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries({ Host: `127.0.0.1:${port}`, ...headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   const request = Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
   const pool = Array.from({ length: connections }, () => new Connection(port, request));
   await Promise.all(pool.map(({ ready }) => ready));

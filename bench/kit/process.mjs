@@ -35,17 +35,14 @@ export function removeAtExit(folder) {
  * @param {{command?: string, args: string[], env?: Record<string, string>, ready: RegExp, core?: number | null, cwd?: string}} options
  *   `env` is added to a clean environment, so that nothing set in the shell changes what is measured.
  */
-export function startServer({
-  command = process.execPath,
-  args,
-  env = {},
-  ready,
-  core = SERVER_CORE,
-  cwd,
-}) {
+export function startServer({ command = process.execPath, args, env = {}, ready, core = SERVER_CORE, cwd }) {
   return new Promise((resolve, reject) => {
     const [file, ...rest] = pinned(command, args, core);
-    const child = spawn(file, rest, { cwd, env: { ...cleanEnv(), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(file, rest, {
+      cwd,
+      env: { ...cleanEnv(), ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     children.add(child);
     let output = "";
     const late = setTimeout(() => {

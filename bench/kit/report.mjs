@@ -72,7 +72,13 @@ export function printTable(lines) {
     cells.map((cell) => cell.replaceAll("<br>", ", ")),
   );
   const widths = HEAD.slice(0, -1).map((_, column) => Math.max(...rows.map((cells) => cells[column].length)));
-  for (const cells of rows) console.log(cells.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
+  for (const cells of rows)
+    console.log(
+      cells
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd(),
+    );
 }
 
 /**

@@ -1,8 +1,8 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { register, startAtelier } from "./atelier.mjs";
-import { connectMany, RawClient } from "./ws-client.mjs";
 import { startServer } from "./process.mjs";
+import { connectMany, RawClient } from "./ws-client.mjs";
 
 const PEERS = path.join(path.dirname(path.dirname(fileURLToPath(import.meta.url))), "peers");
 const CONNECTS_IN_FLIGHT = 50;

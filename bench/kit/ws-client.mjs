@@ -159,7 +159,7 @@ function clientFrame(text) {
 
 /** Runs `connect(0 … count-1)`, at most `inFlight` at a time. */
 export async function connectMany(count, inFlight, connect) {
-  const clients = new Array(count);
+  const clients = [];
   let next = 0;
   await Promise.all(
     Array.from({ length: Math.min(inFlight, count) }, async () => {

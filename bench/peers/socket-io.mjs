@@ -9,7 +9,9 @@ const http = createServer();
 const io = new Server(http, {
   transports: ["websocket"],
   serveClient: false,
-  ...(REDIS_PORT ? { adapter: createAdapter(new Redis(Number(REDIS_PORT)), new Redis(Number(REDIS_PORT))) } : {}),
+  ...(REDIS_PORT
+    ? { adapter: createAdapter(new Redis(Number(REDIS_PORT)), new Redis(Number(REDIS_PORT))) }
+    : {}),
 });
 io.on("connection", (socket) => {
   void socket.join("project");

@@ -24,7 +24,8 @@ export const row = {
       const sides = [];
       for (const target of targets) sides.push(new Fanout(await fillRoom(target, RECEIVERS)));
       const measure = async (side) =>
-        complete(side.target.name, await side.closedLoop({ outstanding: OUTSTANDING, seconds: SECONDS })).cpuPerDelivery;
+        complete(side.target.name, await side.closedLoop({ outstanding: OUTSTANDING, seconds: SECONDS }))
+          .cpuPerDelivery;
       for (const side of sides) await measure(side);
       const results = await rounds.interleave(sides, measure);
       for (const side of sides) side.close();

@@ -26,14 +26,23 @@ export const row = {
       const before = residentBytes(atelier.pid);
       const share = Math.floor(sockets / HOLDERS);
       const holders = Array.from({ length: HOLDERS }, (_, index) =>
-        hold({ port: atelier.wsPort, tokens, projectIds, count: share, addresses: [2 + index * 2, 3 + index * 2] }),
+        hold({
+          port: atelier.wsPort,
+          tokens,
+          projectIds,
+          count: share,
+          addresses: [2 + index * 2, 3 + index * 2],
+        }),
       );
       try {
         await Promise.all(holders.map((holder) => holder.next("held")));
         await sleep(HOLD_MS);
         const after = residentBytes(atelier.pid);
         for (const holder of holders) holder.child.send("speak");
-        const reached = (await Promise.all(holders.map((holder) => holder.next("reached")))).reduce((a, b) => a + b, 0);
+        const reached = (await Promise.all(holders.map((holder) => holder.next("reached")))).reduce(
+          (a, b) => a + b,
+          0,
+        );
         const held = share * HOLDERS;
         if (reached < held) throw new Error(`an event reached ${reached} of ${held} sockets`);
         return [

@@ -19,7 +19,8 @@ export const row = {
   async run(rounds) {
     return using([() => atelierTarget(), () => socketIoTarget()], async (...targets) => {
       const sides = [];
-      for (const target of targets) sides.push({ fanout: new Fanout(await fillRoom(target, RECEIVERS)), rate: 250 });
+      for (const target of targets)
+        sides.push({ fanout: new Fanout(await fillRoom(target, RECEIVERS)), rate: 250 });
       for (const side of sides) await approach(side);
       const results = await rounds.interleave(sides, search);
       for (const side of sides) side.fanout.close();

@@ -34,7 +34,8 @@ export const row = {
         const one = await atelierTarget({ server: oneServer, people });
         const other = await atelierTarget({ server: otherServer, people });
         const sides = [await across(one, other), await across(socketIo, otherSocketIo)];
-        const measure = async (side) => complete(side.target.name, await side.openLoop({ rate: RATE, seconds: SECONDS }));
+        const measure = async (side) =>
+          complete(side.target.name, await side.openLoop({ rate: RATE, seconds: SECONDS }));
         for (const side of sides) await measure(side);
         const results = await rounds.interleave(sides, measure);
         for (const side of sides) side.close();
@@ -67,7 +68,18 @@ async function across(one, other) {
 function startRedis(port) {
   return startServer({
     command: "redis-server",
-    args: ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"],
+    args: [
+      "--port",
+      port,
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+      "--maxmemory-policy",
+      "noeviction",
+    ],
     ready: /Ready to accept connections/,
     core: LOAD_CORE,
   });

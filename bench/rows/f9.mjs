@@ -35,16 +35,14 @@ export const row = {
         await target.stop();
       }
     });
-    const of = (measure) => sides.map((side, index) => ({ name: names[index], values: results.get(side).map(measure) }));
+    const of = (measure) =>
+      sides.map((side, index) => ({ name: names[index], values: results.get(side).map(measure) }));
     const line = (what, unit, measure, limit) => {
       const [ours, ...peers] = of(measure);
       const ratio = (median) => median.peers[0] / median.ours;
       return { what, unit, ours: ours.values, peers, ratio, met: (median) => median.ours <= limit };
     };
-    return [
-      line("CPU", "µs", ({ cpu }) => cpu, 300),
-      line("memory", "kB", ({ memory }) => memory, 10),
-    ];
+    return [line("CPU", "µs", ({ cpu }) => cpu, 300), line("memory", "kB", ({ memory }) => memory, 10)];
   },
 };
 

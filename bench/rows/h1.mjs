@@ -19,24 +19,28 @@ export const row = {
       const { tokens, projectIds } = await register(atelier.api, { users: 1 });
       const { user } = await atelier.api("GET", "/auth/me", { token: tokens[0] });
       const path = `/api/v1/projects/${projectIds[0]}`;
-      return using([() => startPeer("bare-express.mjs", { ...database, USER_ID: user.id })], async (express) => {
-        const sides = [
-          { port: atelier.httpPort, path, headers: { Authorization: `Bearer ${tokens[0]}` } },
-          { port: express.port, path },
-        ];
-        const measure = (side) => requestsPerSecond({ ...side, connections: CONNECTIONS, seconds: SECONDS });
-        for (const side of sides) await measure(side);
-        const results = await rounds.interleave(sides, measure);
-        return [
-          {
-            unit: "/s",
-            ours: results.get(sides[0]),
-            peers: [{ name: "bare Express", values: results.get(sides[1]) }],
-            ratio: (median) => median.ours / median.peers[0],
-            met: (_median, ratio) => ratio >= 0.75,
-          },
-        ];
-      });
+      return using(
+        [() => startPeer("bare-express.mjs", { ...database, USER_ID: user.id })],
+        async (express) => {
+          const sides = [
+            { port: atelier.httpPort, path, headers: { Authorization: `Bearer ${tokens[0]}` } },
+            { port: express.port, path },
+          ];
+          const measure = (side) =>
+            requestsPerSecond({ ...side, connections: CONNECTIONS, seconds: SECONDS });
+          for (const side of sides) await measure(side);
+          const results = await rounds.interleave(sides, measure);
+          return [
+            {
+              unit: "/s",
+              ours: results.get(sides[0]),
+              peers: [{ name: "bare Express", values: results.get(sides[1]) }],
+              ratio: (median) => median.ours / median.peers[0],
+              met: (_median, ratio) => ratio >= 0.75,
+            },
+          ];
+        },
+      );
     });
   },
 };

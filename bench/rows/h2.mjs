@@ -25,7 +25,8 @@ export const row = {
         ours: waves.map(measure),
         met: (median) => median.ours <= limit,
       });
-      const share = (status) => waves.reduce((sum, { statuses }) => sum + (statuses[status] ?? 0), 0) / waves.length;
+      const share = (status) =>
+        waves.reduce((sum, { statuses }) => sum + (statuses[status] ?? 0), 0) / waves.length;
       return [
         line("lag", ({ lag }) => lag, 50),
         line("GET /health", ({ health }) => health, 50),

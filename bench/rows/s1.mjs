@@ -18,10 +18,18 @@ export const row = {
     const lock = path.join(ROOT, "package-lock.json");
     const folder = temporaryFolder();
     mkdirSync(folder, { recursive: true });
-    for (const part of ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "scripts", "src"])
+    for (const part of [
+      "package.json",
+      "package-lock.json",
+      "tsconfig.json",
+      "tsconfig.build.json",
+      "scripts",
+      "src",
+    ])
       cpSync(path.join(ROOT, part), path.join(folder, part), { recursive: true, preserveTimestamps: true });
     // The copy shares the packages; it must find nothing to install.
-    if (readFileSync(stamp, "utf8") !== readFileSync(lock, "utf8")) throw new Skipped("the packages are not those of the lock file");
+    if (readFileSync(stamp, "utf8") !== readFileSync(lock, "utf8"))
+      throw new Skipped("the packages are not those of the lock file");
     symlinkSync(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
     const first = await start(folder);
     const later = await rounds.interleave(["start"], () => start(folder), LATER_STARTS);
@@ -41,7 +49,14 @@ async function start(folder) {
     LOG_DIR: path.join(folder, "logs"),
   };
   const started = performance.now();
-  const server = await startServer({ command: "npm", args: ["start"], cwd: folder, env, ready: /Sockets\s+ws:/, core: null });
+  const server = await startServer({
+    command: "npm",
+    args: ["start"],
+    cwd: folder,
+    env,
+    ready: /Sockets\s+ws:/,
+    core: null,
+  });
   const seconds = (performance.now() - started) / 1_000;
   await server.stop();
   return seconds;

@@ -111,6 +111,7 @@ export class Room {
    * When the window does not reach back it is told to resync and goes on live.
    */
   async resume(peer: Peer, since: StreamPosition, announce: boolean): Promise<void> {
+    if (peer.feeding === "closed") return;
     this.#live.delete(peer);
     peer.feeding = "replay";
     peer.served = since.seq;

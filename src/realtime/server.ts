@@ -135,14 +135,18 @@ export function createRealtimeServer(deps: {
       let membership = await deps.lookUp(wanted.projectId, principal.userId);
       const room = membership ? await hub.room(wanted.projectId) : undefined;
       if (opening.stale) {
-        if (wanted.token !== undefined) await deps.authenticateToken(wanted.token);
+        // A ticket is used up; whether its session still lives cannot be asked with it again.
+        if (wanted.token === undefined) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
+        await deps.authenticateToken(wanted.token);
         opening.stale = false;
         membership = await deps.lookUp(wanted.projectId, principal.userId);
         if (opening.stale) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
       }
       if (!membership || !room) throw new AppError("not_found");
       const present = await deps.presence.list(wanted.projectId).catch(() => []);
-      if (opening.stale) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
+      // The room may have been closed for want of clients while presence was read.
+      const open = hub.opened(wanted.projectId) === room;
+      if (opening.stale || !open) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
       if (socket.destroyed) {
         forget(principal.userId);
         return;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { sql as raw } from "kysely";
 import { v7 } from "uuid";
-import { type AuthApp, createAuthApp, PASSWORD, tally } from "../kit/auth-app.js";
+import { type AuthApp, createAuthApp, PASSWORD, tally, tokenIn } from "../kit/auth-app.js";
 
 let app: AuthApp;
 
@@ -56,6 +56,73 @@ describe("GET and PATCH /auth/me", () => {
       const answer = await app.call("PATCH", "/auth/me", { token, body: { name: "Eve", [member]: "x" } });
       expect(answer.status).toBe(400);
       expect((await app.call("GET", "/auth/me", { token })).body).toEqual(before.body);
+    },
+  );
+});
+
+describe("POST /auth/password", () => {
+  const change = (token: string, currentPassword: unknown, newPassword: unknown) =>
+    app.call("POST", "/auth/password", { token, body: { currentPassword, newPassword } });
+
+  it("[AUTH27] 204: every other session is over, this one stays, a mail is sent", async () => {
+    const person = await app.register();
+    const other = await app.login(person.email);
+    const answer = await change(person.accessToken, PASSWORD, "a much better password");
+    expect([answer.status, answer.headers.get("x-access-applied")]).toEqual([204, "true"]);
+    expect((await app.call("GET", "/auth/me", { token: other.accessToken })).body.code).toBe(
+      "session_revoked",
+    );
+    expect((await app.refresh(other.refreshToken)).body.code).toBe("session_revoked");
+    expect((await app.call("GET", "/auth/me", { token: person.accessToken })).status).toBe(200);
+    expect((await app.refresh(person.refreshToken)).status).toBe(200);
+    await app.mail(person.email, /password was changed/);
+    await app.login(person.email, { password: "a much better password" });
+    const old = { email: person.email, password: PASSWORD };
+    expect((await app.call("POST", "/auth/login", { body: old })).status).toBe(401);
+    expect(await audit(person.id)).toEqual([
+      "registered",
+      "login",
+      "password_changed",
+      "sessions_ended",
+      "login",
+      "login_failed",
+    ]);
+  });
+
+  it("[AUTH27] 410: links in earlier mails are void", async () => {
+    const person = await app.register();
+    const verify = tokenIn(await app.mail(person.email, /Verify/));
+    expect((await change(person.accessToken, PASSWORD, "a much better password")).status).toBe(204);
+    expect((await app.call("POST", "/auth/email/verify", { body: { token: verify } })).status).toBe(410);
+  });
+
+  it("[AUTH27] 403: the current password is wrong, and nothing changes", async () => {
+    const person = await app.register();
+    const other = await app.login(person.email);
+    for (const wrong of ["not the password", PASSWORD.toUpperCase(), `${PASSWORD} `]) {
+      const answer = await change(person.accessToken, wrong, "a much better password");
+      expect([answer.status, answer.body.code]).toEqual([403, "wrong_password"]);
+    }
+    expect((await app.call("GET", "/auth/me", { token: other.accessToken })).status).toBe(200);
+    expect(await audit(person.id)).toContain("password_refused");
+  });
+
+  it("[AUTH27] of 10 changes at once one wins", async () => {
+    const person = await app.register();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => change(person.accessToken, PASSWORD, `a better password ${i}`)),
+    );
+    expect(tally(answers)).toEqual({ 204: 1, 403: 9 });
+    const winner = answers.findIndex(({ status }) => status === 204);
+    await app.login(person.email, { password: `a better password ${winner}` });
+  });
+
+  it.each(["short", "password1", "", null, { $ne: null }])(
+    "[AUTH3] 400: %j as new password",
+    async (value) => {
+      const person = await app.register();
+      expect((await change(person.accessToken, PASSWORD, value)).body.code).toBe("validation_failed");
+      await app.login(person.email);
     },
   );
 });

@@ -74,7 +74,7 @@ export async function startTestNode(
     api: createApi(`${httpUrl}/api/v1`),
     async socket(token, projectId, parameters = {}) {
       const client = await connectSocket(
-        `${wsUrl}/?${new URLSearchParams({ token, projectId, ...parameters })}`,
+        `${wsUrl}/?${new URLSearchParams({ token, projectId, ...parameters }).toString()}`,
       );
       clients.push(client);
       return client;

@@ -229,7 +229,6 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v1`;
-  let people = 0;
 
   const personOf = (answer: Answer, status: number): Person => {
     if (answer.status !== status) throw new Error(`${answer.status}: ${answer.text}`);
@@ -283,8 +282,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       };
     },
     async register({ email, password = PASSWORD, name = "Ada Lovelace" } = {}) {
-      people += 1;
-      const body = { email: email ?? `person${people}@example.test`, password, name };
+      const body = { email: email ?? `${v7()}@example.test`, password, name };
       return personOf(await app.call("POST", "/auth/register", { body }), 201);
     },
     async login(email, { password = PASSWORD, from } = {}) {

@@ -45,7 +45,7 @@ export function connectSocket(
     for (const waiter of waiters) waiter();
   };
   socket.on("message", (data) => {
-    messages.push(JSON.parse(String(data)) as Message);
+    messages.push(JSON.parse((data as Buffer).toString("utf8")) as Message);
     wake();
   });
   socket.on("close", (code, reason) => {
