@@ -125,6 +125,7 @@ export function createFeatures(deps: FeatureDeps): Features {
         policies.http.anonymous,
         policies.http.user,
         policies.http.write,
+        ...(policies.http.mode === "strict" ? [policies.http.signIn] : []),
         ...auth.policies,
         ...Object.values(invitePolicies(config.INVITE_RATE_LIMIT_MAX)),
         runs,

@@ -17,6 +17,7 @@ export function createPolicies(config: Config): Policies {
       anonymous: { name: "anonymous", limit: config.RATE_LIMIT_MAX, windowMs },
       user: { name: "user", limit: config.RATE_LIMIT_USER_MAX, windowMs },
       write: { name: "write", limit: config.RATE_LIMIT_WRITE_MAX, windowMs },
+      signIn: { name: "sign-in", limit: config.AUTH_RATE_LIMIT_MAX, windowMs },
       mode: config.RATE_LIMIT_MODE,
     },
     socketConnects: { name: "ws-connect", limit: config.WS_CONNECTS_PER_MINUTE, windowMs: 60_000 },

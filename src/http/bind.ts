@@ -94,7 +94,7 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       });
       if (principal) (response.locals as RequestLocals).userId = principal.userId;
     }
-    await deps.rateLimit.admit(request, response, principal?.userId, spec.limits ?? []);
+    await deps.rateLimit.admit(request, response, principal?.userId, spec);
     if (refused !== undefined) throw refused instanceof Error ? refused : new AppError("unauthenticated");
     return principal;
   }

@@ -10,7 +10,9 @@ export interface HttpPolicies {
   readonly user: RateLimitPolicy;
   /** Per user, for everything but GET and HEAD. */
   readonly write: RateLimitPolicy;
-  /** `strict`: the anonymous policy counts everybody, as the first README of this project has it. */
+  /** Per address, for every request to a route that needs no token (sign-in and its kind); in strict mode only. */
+  readonly signIn: RateLimitPolicy;
+  /** `strict`: the anonymous policy counts everybody and `signIn` every sign-in, as the first README of this project has it. */
   readonly mode: "tiered" | "strict";
 }
 
@@ -21,7 +23,7 @@ export interface HttpRateLimit {
     request: Request,
     response: Response,
     userId: string | undefined,
-    extra: readonly RateLimitPolicy[],
+    route: { readonly limits?: readonly RateLimitPolicy[]; readonly auth: "public" | "user" },
   ): Promise<void>;
 }
 
@@ -33,7 +35,7 @@ export function createHttpRateLimit(deps: {
 }): HttpRateLimit {
   const { limiter, policies, onRefused } = deps;
   return {
-    async admit(request, response, userId, extra) {
+    async admit(request, response, userId, route) {
       const address = addressKey(clientAddress(request));
       const wanted: [RateLimitPolicy, string][] = [];
       if (policies.mode === "strict" || userId === undefined) wanted.push([policies.anonymous, address]);
@@ -41,7 +43,8 @@ export function createHttpRateLimit(deps: {
         wanted.push([policies.user, userId]);
         if (request.method !== "GET" && request.method !== "HEAD") wanted.push([policies.write, userId]);
       }
-      for (const policy of extra) wanted.push([policy, userId ?? address]);
+      if (policies.mode === "strict" && route.auth === "public") wanted.push([policies.signIn, address]);
+      for (const policy of route.limits ?? []) wanted.push([policy, userId ?? address]);
       const verdicts = await Promise.all(
         wanted
           .filter(([policy]) => policy.limit > 0)
