@@ -217,6 +217,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
           anonymous: { name: "anonymous", limit: options.anonymousLimit ?? 0, windowMs: 900_000 },
           user: unlimited,
           write: unlimited,
+          signIn: { name: "sign-in", limit: 0, windowMs: 1_000 },
           mode: "tiered",
         },
         onRefused: () => undefined,

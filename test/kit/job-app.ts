@@ -166,7 +166,13 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
       },
       rateLimit: createHttpRateLimit({
         limiter,
-        policies: { anonymous: unlimited, user: unlimited, write: unlimited, mode: "tiered" },
+        policies: {
+          anonymous: unlimited,
+          user: unlimited,
+          write: unlimited,
+          signIn: unlimited,
+          mode: "tiered",
+        },
         onRefused: () => undefined,
       }),
       idempotency: createIdempotency({ database, clock, key: Buffer.alloc(32, 1) }),

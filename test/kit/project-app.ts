@@ -179,7 +179,13 @@ export async function createProjectApp(options: { invitesPerHour?: number } = {}
       },
       rateLimit: createHttpRateLimit({
         limiter,
-        policies: { anonymous: unlimited, user: unlimited, write: unlimited, mode: "tiered" },
+        policies: {
+          anonymous: unlimited,
+          user: unlimited,
+          write: unlimited,
+          signIn: unlimited,
+          mode: "tiered",
+        },
         onRefused: () => undefined,
       }),
       idempotency: createIdempotency({ database, clock, key: Buffer.alloc(32, 1) }),
