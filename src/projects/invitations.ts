@@ -88,8 +88,8 @@ export function createInvitationService(deps: {
     if (!verdict.allowed) throw rateLimited(addressPolicy, verdict);
   }
 
-  function fresh() {
-    return { salt: randomBytes(16), expiresAt: new Date(clock.now() + LIFE_MS) };
+  function fresh(now: number) {
+    return { salt: randomBytes(16), expiresAt: new Date(now + LIFE_MS) };
   }
 
   /** Event, mail and reply of a link just made. */
@@ -159,8 +159,9 @@ export function createInvitationService(deps: {
         }
         return { member: await members.add(tx, actor, projectId, account, role) };
       }
-      const createdAt = new Date(clock.now());
-      const values = { id: v7(), projectId, email, role, invitedBy: actor, createdAt, ...fresh() };
+      const now = clock.now();
+      const createdAt = new Date(now);
+      const values = { id: v7(), projectId, email, role, invitedBy: actor, createdAt, ...fresh(now) };
       const row = await repository.upsert(tx, values);
       return { invitation: await issue(tx, row, row.issue > 1) };
     },
@@ -191,7 +192,10 @@ export function createInvitationService(deps: {
       if (before?.projectId !== projectId) throw new AppError("not_found");
       await admitMailTo(before.email);
       await access.requireForMembership(tx, actor, projectId, "invitation.manage");
-      const row = await repository.reissue(tx, projectId, invitationId, { invitedBy: actor, ...fresh() });
+      const row = await repository.reissue(tx, projectId, invitationId, {
+        invitedBy: actor,
+        ...fresh(clock.now()),
+      });
       if (!row) throw new AppError("not_found");
       return issue(tx, row, true);
     },
