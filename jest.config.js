@@ -15,6 +15,10 @@ export default {
   },
   testMatch: ["<rootDir>/src/**/*.test.ts", "<rootDir>/test/**/*.test.ts"],
   testTimeout: 30_000,
+  // Half of the cores: the tests start real servers, which need the other half. Workers are replaced when they have grown,
+  // because ESM modules of a finished file are never freed.
+  maxWorkers: "50%",
+  workerIdleMemoryLimit: "1GB",
   collectCoverageFrom: ["src/**/*.ts", "!src/**/*.test.ts"],
   coverageProvider: "v8",
 };

@@ -89,7 +89,7 @@ describe("one node on embedded stores", () => {
       "atelier_http_requests_total",
       "atelier_socket_deliveries_total",
       "atelier_outbox_lag_events",
-      "atelier_nodejs_eventloop_lag_seconds",
+      "nodejs_eventloop_lag_seconds",
     ])
       expect(metrics).toContain(name);
   });
