@@ -6,6 +6,7 @@ install();
 build();
 const checks = [
   ["types", ["node_modules/typescript/bin/tsc", "-p", "."]],
+  ["types of the sandbox's own process", ["node_modules/typescript/bin/tsc", "-p", "src/jobs/sandbox/host"]],
   ["lint", ["node_modules/oxlint/bin/oxlint", "--type-aware", "src", "test", "bench", "scripts"]],
   ["format", ["node_modules/@biomejs/biome/bin/biome", "check", "--linter-enabled=false", "."]],
   [

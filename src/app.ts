@@ -4,8 +4,8 @@ import { createDispatcher, type Dispatcher, type EventConsumer } from "./events/
 import { createFeatures, type Features } from "./features.js";
 import { createHousekeeping } from "./housekeeping.js";
 import { createAddressOf } from "./http/client-address.js";
-import { createDocsRouter, createHomeRouter } from "./http/docs-page.js";
-import { createHealthRouter } from "./http/health.js";
+import { createDocsRouter, createHomeRouter, DOCUMENT_OPERATIONS } from "./http/docs-page.js";
+import { createHealthRouter, HEALTH_OPERATIONS } from "./http/health.js";
 import { createIdempotency } from "./http/idempotency.js";
 import { type Listener, listen, upgradeOnly } from "./http/listener.js";
 import { createOpenApiDocument } from "./http/openapi.js";
@@ -80,7 +80,11 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     lifecycle.add("mailer", () => mailer.close());
     const sandbox =
       has("worker") && config.FEATURE_CODE_EXECUTION
-        ? createSandbox({ slots: config.SANDBOX_SLOTS })
+        ? createSandbox({
+            slots: config.SANDBOX_SLOTS,
+            warm: 1,
+            onEvent: ({ type, ...event }) => logger[type === "launcher_chosen" ? "info" : "warn"](`sandbox: ${type}`, event),
+          })
         : undefined;
     if (sandbox) lifecycle.add("sandbox", () => sandbox.close());
     const features = createFeatures({
@@ -174,6 +178,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         title: "Atelier",
         version: VERSION,
         basePath,
+        outside: [...HEALTH_OPERATIONS, ...DOCUMENT_OPERATIONS],
       });
       const asyncapi = createAsyncApiDocument({ version: VERSION, wsPort: config.wsPort });
       const health = createHealthRouter({

@@ -23,7 +23,7 @@ const bomb = (name: string, code: string): Hostile => ({
   code: `console.log("on"); ${code}`,
   status: "memory_limit",
   stdout: "on\n",
-  limits: { memoryBytes: 32 * 1024 * 1024, cpuMs: 10_000, wallMs: 10_000 },
+  limits: { memoryBytes: 32 * 1024 * 1024, cpuMs: 10_000 },
 });
 /** A way in which engines were made to crash; the program may catch what it gets, so only the ending is told. */
 const recursion = (name: string, code: string): Hostile => ({
@@ -42,6 +42,10 @@ const harmless = (name: string, code: string, stdout: string): Hostile => ({
 /** Programs that want all the time there is. */
 export const TIME: readonly Hostile[] = [
   endless("an endless loop", "for (;;) {}"),
+  {
+    ...endless("rejections that nobody handles", "for (;;) Promise.reject(new Error('x'));"),
+    limits: { cpuMs: 500, memoryBytes: 8 * 1024 * 1024 },
+  },
   endless("a loop that restarts itself in finally", "for (;;) { try { for (;;) {} } finally { continue; } }"),
   endless("a loop that catches everything", "for (;;) { try { for (;;) {} } catch {} }"),
   endless(

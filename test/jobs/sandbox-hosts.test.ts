@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, describe, expect, it } from "@jest/globals";
 import { transform } from "@swc/core";
+import type { EngineHost } from "../../src/jobs/sandbox/engine-host.js";
 import { HostLost, startEngineHost } from "../../src/jobs/sandbox/engine-host.js";
 import { findEngineFiles } from "../../src/jobs/sandbox/engine-packages.js";
 import { encodeFrame, encodeMessage } from "../../src/jobs/sandbox/host/frames.mjs";
@@ -14,21 +15,27 @@ import { chooseLauncher } from "../../src/jobs/sandbox/launcher-choice.js";
 import { createHostPool } from "../../src/jobs/sandbox/pool.js";
 import { processesUnder } from "../../src/jobs/sandbox/process-tree.js";
 import { checkProgram } from "../../src/jobs/sandbox/program.js";
-import type { SandboxEvent, SandboxOptions, WasmSandbox } from "../../src/jobs/sandbox/wasm-sandbox.js";
+import type { SandboxEvent, SandboxOptions } from "../../src/jobs/sandbox/wasm-sandbox.js";
 import { createSandbox } from "../../src/jobs/sandbox/wasm-sandbox.js";
 import { finish, isRunning, javascript, runningChildren, waitGone } from "./sandbox-kit.js";
 
 const before = new Set(runningChildren());
-const open: WasmSandbox[] = [];
+const open: { close(): Promise<void> }[] = [];
 const files = findEngineFiles();
 const never = new AbortController().signal;
 
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((sandbox) => sandbox.close()));
+  await Promise.all(open.splice(0).map((each) => each.close()));
 });
 afterAll(() => {
   expect(runningChildren().filter((pid) => !before.has(pid))).toEqual([]);
 });
+
+async function hostOf(launcher: Launcher, slot: number): Promise<EngineHost> {
+  const host = await startEngineHost(launcher, files, slot, never);
+  open.push(host);
+  return host;
+}
 
 function sandboxWith(options: SandboxOptions) {
   const events: SandboxEvent[] = [];
@@ -218,7 +225,7 @@ describe("a host that was taken over", () => {
       message(phase("compile"), { ...RESULT, error: { kind: "x", message: { toString: 1 } } }),
     ],
   ])("[SB35] is killed for %s, and only its own run fails", async (_what, said) => {
-    const host = await startEngineHost(saying(said), files, 0, never);
+    const host = await hostOf(saying(said), 0);
     await expect(host.run(program, sink, never)).rejects.toBeInstanceOf(HostLost);
     expect(host.alive).toBe(false);
     expect(await waitGone([host.pid])).toEqual([]);
@@ -227,7 +234,7 @@ describe("a host that was taken over", () => {
   it("[SB35] cannot put NUL, lone surrogates or foreign fields into a result", async () => {
     const error = { kind: "a\0", message: "b\ud83d", file: "c\0", line: 1, column: 2, stack: "d\0" };
     const said = message(phase("compile"), { ...RESULT, status: "runtime_error", exitCode: 1, error });
-    const host = await startEngineHost(saying(said), files, 0, never);
+    const host = await hostOf(saying(said), 0);
     const outcome = await host.run(program, sink, never);
     expect(outcome.error).toEqual({
       kind: "a\uFFFD",
@@ -288,10 +295,14 @@ describe("the choice of a launcher", () => {
 
   it("[SB36] ends with one that works on this machine, fenced where the system can", async () => {
     const { launcher, refused } = await chooseLauncher(launchers(files));
-    const host = await startEngineHost(launcher, files, 3, never);
-    expect(host.languages).toEqual([
-      { language: "javascript", id: "quickjs-ng", version: expect.any(String) },
-    ]);
+    const host = await hostOf(launcher, 3);
+    expect(host.languages).toEqual(
+      ["javascript", "typescript"].map((language) => ({
+        language,
+        id: "quickjs-ng",
+        version: expect.any(String),
+      })),
+    );
     expect(refused.every(({ reason }) => reason !== "")).toBe(true);
     await host.close();
     expect(await waitGone([host.pid])).toEqual([]);

@@ -133,7 +133,7 @@ describe("a TypeScript program", () => {
       exitCode: null,
       signal: null,
     });
-    expect(await resultOf("console.log(1 as number)", { limits: { cpuMs: 150 } })).toMatchObject({
+    expect(await resultOf("console.log(1 as number)", { limits: { cpuMs: 400 } })).toMatchObject({
       status: "ok",
     });
   });

@@ -6,6 +6,7 @@ import { sql as raw } from "kysely";
 import { AppError } from "../../src/errors.js";
 import { backoffMs } from "../../src/jobs/failure.js";
 import type { JobContext } from "../../src/jobs/job-type.js";
+import { createRunRepository } from "../../src/jobs/run-repository.js";
 import { createPostgresDatabase } from "../../src/platform/database/postgres.js";
 import { connectClient, type PostgresConnection } from "../../src/platform/database/postgres-connection.js";
 import { createJobApp, eventually, type JobApp, type JobAppOptions } from "../kit/job-app.js";
@@ -244,12 +245,27 @@ describe("two deliveries of one job", () => {
     expect(app.events.filter(({ type }) => type === "job_completed")).toHaveLength(1);
   });
 
+  it("[JOB28] let one of two that come at the same moment have the job", async () => {
+    await open();
+    const ada = await app.user();
+    const job = await app.task(ada, "x");
+    const runs = createRunRepository();
+    const claims = [1, 2, 3].map(() =>
+      app.projects.database.transaction((tx) =>
+        runs.claim(tx, { jobId: job.id, generation: 1 }, { maxRunning: 5, leaseMs: 60_000, now: new Date() }),
+      ),
+    );
+    const won = (await Promise.all(claims)).filter((row) => row !== undefined);
+    expect(won.map(({ attempt }) => attempt)).toEqual([1]);
+  });
+
   it("[JOB29] refuse what a run says and does after another has taken over", async () => {
     const { handlers, store, queueName } = await open();
     const gate = createGate();
     handlers.set("slow", async ({ attempt, log }) => {
       if (attempt === 1) await gate.opened;
       log("stdout", `from ${attempt}\n`);
+      if (attempt === 1) log("stderr", "stale\n");
       return attempt;
     });
     // A worker that cannot renew its leases: cut off, or stopped for a while.
@@ -486,18 +502,31 @@ describe("fairness", () => {
 
   it("[JOB39] parks delayed jobs that come due together beyond the limit, and runs them in turn", async () => {
     const { handlers } = await open({ runningPerUser: 1 });
+    const gate = createGate();
     let running = 0;
     let most = 0;
     handlers.set("slow", async () => {
       running += 1;
       most = Math.max(most, running);
-      await new Promise((resolve) => setImmediate(resolve));
+      await gate.opened;
       running -= 1;
     });
-    await app.worker();
     const ada = await app.user();
-    const runAt = new Date(Date.now() + 500).toISOString();
-    const jobs = await Promise.all([1, 2, 3, 4, 5].map(() => app.task(ada, "slow", { options: { runAt } })));
+    const options = { delayMs: 60_000 };
+    const jobs = await Promise.all([1, 2, 3, 4, 5].map(() => app.task(ada, "slow", { options })));
+    await eventually(async () => expect(await app.parts.queue.counts()).toMatchObject({ delayed: 5 }));
+    // Their time has come.
+    await app.sql().updateTable("jobs").set({ run_at: new Date() }).execute();
+    for (const { id } of jobs) {
+      await app.parts.queue.remove({ jobId: id, generation: 1 });
+      await app.parts.queue.enqueue({ jobId: id, generation: 1 });
+    }
+    await app.worker();
+    await eventually(async () => {
+      const parked = await app.sql().selectFrom("jobs").select("id").where("generation", ">", 1).execute();
+      expect(most > 1 || parked.length >= 4).toBe(true);
+    });
+    gate.open();
     for (const { id } of jobs) await app.event("job_completed", id);
     expect(most).toBe(1);
   });

@@ -85,11 +85,13 @@ export interface LanguageCapability {
 
 /**
  * Runs untrusted programs. Throws `AppError("unsupported_language" | "validation_failed")` for what cannot be run at all
- * (no retry), `AppError("overloaded" | "internal_error")` for what may succeed later.
+ * (no retry), `AppError("overloaded" | "internal_error" | "shutting_down")` for what may succeed later.
  */
 export interface Sandbox {
   /** Probed once at start by a program that must work and one that must fail, never assumed. */
   capabilities(): Promise<readonly LanguageCapability[]>;
+  /** Starts with the first event that is asked for; ends the program when the reader leaves. The result is the last event. */
   run(request: RunRequest): AsyncIterable<RunEvent>;
+  /** Ends everything at once, also what runs; the caller drains before. No process is left when it resolves. */
   close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 // TypeScript becomes JavaScript by taking the types away (sucrase): lines stay where they are, types are not checked.
 // It parses hostile source, so it is loaded in the program's own thread only.
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { ProgramRefused } from "./program-refused.mjs";
 
 /** @typedef {import("./quickjs-languages.mjs").QuickjsLanguage} QuickjsLanguage */
@@ -15,7 +16,7 @@ export function createTypeScript(packages) {
   /** @type {typeof import("sucrase")} */
   const { transform } = require(sucrase);
   /** @type {{parse: (source: string, jsx: boolean, typescript: boolean, flow: boolean) => {tokens: Token[]}}} */
-  const { parse } = require("./parser/index.js");
+  const { parse } = require(join(dirname(sucrase), "parser", "index.js"));
 
   return {
     extensions: [".ts", ".mts", ".js", ".mjs"],
