@@ -68,6 +68,28 @@ describe("verify", () => {
     expect(late).toBe("token_expired");
   });
 
+  it("[AUTH10] a token that was read before is looked at anew in time", async () => {
+    const { token } = await tokens.issue(subject, TTL_MS);
+    const [prefix, signature] = [token.slice(0, -43), token.slice(-43)];
+    const changed = `${prefix}${signature.startsWith("A") ? "B" : "A"}${signature.slice(1)}`;
+    const verdicts = [await verdict(token), await verdict(token), await verdict(changed)];
+    now += TTL_MS + 11_000;
+    verdicts.push(await verdict(token), await verdict(token));
+    now -= 2 * TTL_MS;
+    verdicts.push(await verdict(token));
+    now += TTL_MS - 11_000;
+    verdicts.push(await verdict(token));
+    expect(verdicts).toEqual([
+      "accepted",
+      "accepted",
+      "invalid_token",
+      "token_expired",
+      "token_expired",
+      "invalid_token",
+      "accepted",
+    ]);
+  });
+
   it("[AUTH10] forgives clocks that differ by a few seconds, and no more than 30", async () => {
     now += TTL_MS + 5_000;
     const near = await verdict(valid);

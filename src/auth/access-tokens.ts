@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
+import { LRUCache } from "lru-cache";
 import { v7 } from "uuid";
 import { z } from "zod";
 import type { Clock } from "../platform/clock.js";
@@ -41,6 +42,8 @@ const AUDIENCE = "atelier-api";
 /** How far the clocks of two nodes may differ, in seconds. */
 const LEEWAY_S = 10;
 const MAX_LENGTH = 2_048;
+/** Tokens whose signature is remembered: a client sends the same one until it expires. */
+const MAX_KNOWN = 10_000;
 /** A compact JWS of one spelling: no padding, nothing but the alphabet. */
 const FORM = /^[\w-]+\.[\w-]+\.[\w-]{43}$/;
 
@@ -72,6 +75,9 @@ export function createAccessTokens(deps: {
   const keys = new Map(deps.secrets.map((secret) => [keyId(secret), encoder.encode(secret)]));
   const signingKeyId = keyId(deps.secrets[0]);
   const signingKey = encoder.encode(deps.secrets[0]);
+  // What was signed stays signed; only its time has to be looked at again.
+  const known = new LRUCache<string, AccessClaims>({ max: MAX_KNOWN });
+  const isTimely = ({ issuedAt, expiresAt }: AccessClaims, now: number) => now < expiresAt && issuedAt <= now;
 
   return {
     async issue(subject, maxTtlMs) {
@@ -90,6 +96,8 @@ export function createAccessTokens(deps: {
       return { token, expiresIn };
     },
     async verify(token) {
+      const seen = known.get(token);
+      if (seen && isTimely(seen, clock.now())) return seen;
       if (token.length > MAX_LENGTH || !FORM.test(token)) throw refusal("invalid_token");
       try {
         const { payload } = await jwtVerify(
@@ -111,13 +119,15 @@ export function createAccessTokens(deps: {
           },
         );
         const claims = claimsSchema.parse(payload);
-        return {
+        const read: AccessClaims = {
           userId: claims.sub,
           sessionId: claims.sid,
           generation: claims.gen,
           issuedAt: claims.iat * 1000,
           expiresAt: claims.exp * 1000,
         };
+        known.set(token, read);
+        return read;
       } catch (error) {
         throw refusal(error instanceof errors.JWTExpired ? "token_expired" : "invalid_token", error);
       }

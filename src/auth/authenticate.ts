@@ -1,6 +1,6 @@
 import { dependencyUnavailable } from "../errors.js";
 import type { AuthzWatch } from "../events/authz-watch.js";
-import type { Authenticator } from "../http/bind.js";
+import type { Authenticator } from "../http/admission.js";
 import type { Principal } from "../http/route.js";
 import type { AccessTokens } from "./access-tokens.js";
 import type { Confirmations } from "./confirmations.js";

@@ -64,7 +64,7 @@ describe("POST /auth/password", () => {
   const change = (token: string, currentPassword: unknown, newPassword: unknown) =>
     app.call("POST", "/auth/password", { token, body: { currentPassword, newPassword } });
 
-  it("[AUTH27] 204: every other session is over, this one stays, a mail is sent", async () => {
+  it("[AUTH27, AUTH41] 204: every other session is over, this one stays, a mail is sent", async () => {
     const person = await app.register();
     const other = await app.login(person.email);
     const answer = await change(person.accessToken, PASSWORD, "a much better password");
@@ -154,6 +154,23 @@ describe("accounts", () => {
     await node.close();
     const actions = await audit(person.id);
     expect(actions.filter((action) => /abled/.test(action))).toEqual(["disabled", "enabled"]);
+  });
+
+  it("[AUTH34] an account that is disabled while its login is under way opens no session", async () => {
+    const person = await app.register();
+    const waiting = await app.database.transaction(async (tx) => {
+      await raw`update users set disabled_at = now() where id = ${person.id}`.execute(tx.tables());
+      const body = { email: person.email, password: PASSWORD };
+      const answer = app.call("POST", "/auth/login", { body });
+      for (let waiters = 0; waiters === 0; ) {
+        const { rows } = await raw<{ n: number }>`
+          select count(*)::int as n from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`.execute(app.database.tables());
+        waiters = rows[0]!.n;
+      }
+      return [answer];
+    });
+    expect((await waiting[0]!).body.code).toBe("invalid_credentials");
   });
 
   it("[AUTH34] an account disabled in the database alone cannot refresh", async () => {

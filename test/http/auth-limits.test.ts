@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { sql as raw } from "kysely";
 import { type Answer, type AuthApp, createAuthApp, PASSWORD, tally } from "../kit/auth-app.js";
 
 let app: AuthApp;
@@ -58,6 +59,18 @@ describe("login failures", () => {
     for (let i = 0; i < 10; i++) expect((await login(email, "203.0.113.9", PASSWORD)).status).toBe(200);
     expect((await login(email, "203.0.113.9")).status).toBe(401);
     expectLimited(await login(email, "203.0.113.9"), "login");
+  });
+
+  it("[AUTH8] 503: an attempt that could not be judged counts for nothing", async () => {
+    const { email, id } = await app.register();
+    await app.database.transaction(async (tx) => {
+      await raw`select 1 from users where id = ${id} for update`.execute(tx.tables());
+      const answers = await Promise.all(
+        Array.from({ length: 5 }, () => login(email, "203.0.113.9", PASSWORD)),
+      );
+      expect(tally(answers)).toEqual({ 503: 5 });
+    });
+    expect((await login(email, "203.0.113.9", PASSWORD)).status).toBe(200);
   });
 
   it("[AUTH8] 429: an account guessed from many networks is closed to strangers, its owner still gets in", async () => {

@@ -149,6 +149,19 @@ describe("DELETE /auth/sessions/:id", () => {
     }
   });
 
+  it("[AUTH33] 204: the answer waits for a node that the doorbell does not reach", async () => {
+    const deaf = await createAuthApp({ peer: app, deaf: true });
+    const person = await app.register();
+    for (let i = 0; i < 3; i++) {
+      const device = await app.login(person.email);
+      const path = `/auth/sessions/${device.sessionId}`;
+      const answer = await app.call("DELETE", path, { token: person.accessToken });
+      expect(answer.headers.get("x-access-applied")).toBe("true");
+      expect(codeOf(await me(deaf, device))).toBe("401 session_revoked");
+    }
+    await deaf.close();
+  });
+
   it("[AUTH33] a node that starts later knows what was ended before", async () => {
     const person = await app.register();
     await app.call("POST", "/auth/logout", { token: person.accessToken });

@@ -86,6 +86,8 @@ export interface AuthAppOptions {
   readonly refreshSecrets?: readonly [string, ...string[]];
   /** Shares the stores of another app: a second node. */
   readonly peer?: AuthApp;
+  /** A peer that hears no doorbell and has to find changes by itself. */
+  readonly deaf?: boolean;
   /** Where the database is, instead of one of its own: a door that can be shut. */
   readonly connection?: PostgresConnection;
 }
@@ -150,7 +152,8 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
   let ahead = 0;
   const clock = { now: () => Date.now() + ahead };
   const logger = createNullLogger();
-  const pubsub = peer?.pubsub ?? createMemoryPubSub({ onError: () => undefined });
+  const pubsub =
+    (options.deaf ? undefined : peer?.pubsub) ?? createMemoryPubSub({ onError: () => undefined });
   const limiter = peer?.limiter ?? createMemoryRateLimiter();
   const cache = peer?.cache ?? createMemoryCache({ clock });
   const accessTtlMs = options.accessTtlMs ?? 900_000;
