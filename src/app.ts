@@ -83,7 +83,8 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         ? createSandbox({
             slots: config.SANDBOX_SLOTS,
             warm: 1,
-            onEvent: ({ type, ...event }) => logger[type === "launcher_chosen" ? "info" : "warn"](`sandbox: ${type}`, event),
+            onEvent: ({ type, ...event }) =>
+              logger[/failed|broken/.test(type) ? "warn" : "info"](`sandbox: ${type}`, event),
           })
         : undefined;
     if (sandbox) lifecycle.add("sandbox", () => sandbox.close());
@@ -136,6 +137,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         await features.authzWatch.start();
         lifecycle.add("access watch", () => features.authzWatch.stop());
         lifecycle.add("activity recorder", () => features.recorder.close());
+        lifecycle.add("documents", () => features.documents.close());
         await dispatcher.start();
         lifecycle.add("dispatcher", () => dispatcher.stop());
         housekeeping.start();

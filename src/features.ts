@@ -4,6 +4,7 @@ import { createActivityRoutes } from "./activity/routes.js";
 import { type Auth, authzHistoryMs, createAuth } from "./auth/auth.js";
 import { type DerivedKeys, deriveKeys } from "./auth/keys.js";
 import type { Config } from "./config.js";
+import { createDocuments, type Documents } from "./documents/documents.js";
 import { createAuthzLog } from "./events/authz-log.js";
 import { type AuthzWatch, createAuthzWatch } from "./events/authz-watch.js";
 import { createOutbox, type Outbox, type OutboxReader } from "./events/outbox.js";
@@ -29,6 +30,7 @@ export interface Features {
   readonly projects: Projects;
   readonly jobs: Jobs;
   readonly recorder: ActivityRecorder;
+  readonly documents: Documents;
   /** Undefined without the realtime role, or while the feature is switched off. */
   readonly realtime: Realtime | undefined;
   readonly outbox: Outbox & OutboxReader;
@@ -91,7 +93,12 @@ export function createFeatures(deps: FeatureDeps): Features {
     limits: { runningPerUser: config.JOB_RUNNING_PER_USER, queuedPerUser: config.JOB_QUEUED_PER_USER, runs },
   });
   const recorder = createActivityRecorder({ store: stores.activity, logger });
-  const realtime = realtimeOf(deps, { auth, projects, authzWatch, recorder });
+  const documents = createDocuments({
+    ...shared,
+    workspaceAccess: workspaces.access,
+    observer: deps.socketObserver,
+  });
+  const realtime = realtimeOf(deps, { auth, projects, authzWatch, recorder, documents });
   const requireReader = async (
     userId: string,
     projectId: string,
@@ -104,6 +111,7 @@ export function createFeatures(deps: FeatureDeps): Features {
     projects,
     jobs,
     recorder,
+    documents,
     realtime,
     outbox,
     authzWatch,
@@ -112,6 +120,7 @@ export function createFeatures(deps: FeatureDeps): Features {
       ...auth.routes,
       ...projects.routes,
       ...workspaces.routes,
+      ...documents.routes,
       ...createActivityRoutes({
         store: stores.activity,
         requireReader: (userId, projectId) => requireReader(userId, projectId, "activity.read"),
@@ -153,15 +162,16 @@ function authConfig(config: Config, secrets: Secrets): Parameters<typeof createA
 
 function realtimeOf(
   deps: FeatureDeps,
-  features: Pick<Features, "auth" | "projects" | "authzWatch" | "recorder">,
+  features: Pick<Features, "auth" | "projects" | "authzWatch" | "recorder" | "documents">,
 ): Realtime | undefined {
   const { config, stores } = deps;
-  const { auth, projects, authzWatch, recorder } = features;
+  const { auth, projects, authzWatch, recorder, documents } = features;
   if (!config.FEATURE_REAL_TIME_COLLABORATION) return undefined;
   return createRealtime({
     ...stores,
     ...deps,
     authzWatch,
+    documents,
     authenticateToken: auth.authenticator.authenticateToken,
     authenticateTicket: auth.authenticator.authenticateTicket,
     async lookUp(projectId, userId) {

@@ -154,12 +154,11 @@ export async function register(api, { users = 20, projects = 1 } = {}) {
   return { tokens, projectIds };
 }
 
-/** One metric of `GET /metrics`, summed over its labels. */
+/** One metric of `GET /metrics`, summed over its labels; the name may come with the service's prefix. */
 export async function readMetric(httpPort, name) {
   const response = await fetch(`http://127.0.0.1:${httpPort}/metrics`);
-  let sum = 0;
-  for (const line of (await response.text()).split("\n")) {
-    if (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) sum += Number(line.split(" ").at(-1));
-  }
-  return sum;
+  const lines = (await response.text()).split("\n");
+  const values = lines.filter((line) => line.replace(/^atelier_/, "").replace(/[{ ].*$/, "") === name);
+  if (values.length === 0) throw new Error(`GET /metrics has no ${name}`);
+  return values.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
 }

@@ -6,6 +6,7 @@ const LOGINS = 300;
 const ACCOUNTS = 20;
 const WAVES = 5;
 const PROBE_MS = 10;
+const LAG = "nodejs_eventloop_lag_p99_seconds";
 
 export const row = {
   id: "H2",
@@ -40,7 +41,7 @@ export const row = {
 async function wave({ httpPort }) {
   const base = `http://127.0.0.1:${httpPort}`;
   // Reading the metrics begins a new histogram.
-  await readMetric(httpPort, "atelier_nodejs_eventloop_lag_p99_seconds");
+  await readMetric(httpPort, LAG);
   const statuses = {};
   const latencies = [];
   let going = true;
@@ -65,7 +66,7 @@ async function wave({ httpPort }) {
     }),
   );
   const seconds = (performance.now() - started) / 1_000;
-  const lag = (await readMetric(httpPort, "atelier_nodejs_eventloop_lag_p99_seconds")) * 1_000;
+  const lag = (await readMetric(httpPort, LAG)) * 1_000;
   going = false;
   await probing;
   return { lag, health: quantile(latencies, 0.99), statuses, seconds };

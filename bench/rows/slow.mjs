@@ -28,7 +28,7 @@ export const row = {
         const hanging = await target.connect(RECEIVERS + 1);
         hanging.pause();
         const result = await load(fanout);
-        const queued = await readMetric(target.httpPort, "atelier_socket_queued_bytes");
+        const queued = await readMetric(target.httpPort, "socket_queued_bytes");
         const resident = residentBytes(target.pid);
         hanging.close();
         await sleep(200);

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { idSchema } from "../projects/schema.js";
 
 /** Path of a project's activity. */
-export const activityParams = z.strictObject({ projectId: z.uuid() });
+export const activityParams = z.strictObject({ projectId: idSchema });
 
 const instant = z.iso.datetime({ offset: true });
 
@@ -12,7 +13,7 @@ export const activityQuery = z.object({
     .regex(/^[\w.-]{1,64}$/)
     .optional()
     .meta({ description: "Only this event type, for example `member_added`." }),
-  userId: z.uuid().optional().meta({ description: "Only what this user did." }),
+  userId: idSchema.optional().meta({ description: "Only what this user did." }),
   since: instant.optional().meta({ description: "From this moment on (inclusive)." }),
   until: instant.optional().meta({ description: "Before this moment (exclusive)." }),
 });

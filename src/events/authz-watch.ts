@@ -85,6 +85,8 @@ export function createAuthzWatch(deps: {
 
   /** Reads now; calls that arrive while a read is under way share the one after it. */
   function read(): Promise<void> {
+    // After `stop` the node's row is gone; reading would put it back, and others would wait for this node.
+    if (stopped) return Promise.resolve();
     if (reading) {
       again = true;
       return reading;

@@ -24,6 +24,8 @@ export interface Dispatcher {
 const BATCH = 200;
 /** How often a node looks by itself: for events of a process that died between COMMIT and dispatch. */
 const POLL_MS = 250;
+/** The other node may hang in the middle of it, so it is not asked without a rest. */
+const CONTENDED_MS = 20;
 const MAX_BACKOFF_MS = 5_000;
 
 /**
@@ -44,8 +46,8 @@ export function createDispatcher(deps: {
     for (const waker of wakers) waker();
   };
 
-  /** Handles one batch; true when there may be more. */
-  async function step(consumer: EventConsumer): Promise<boolean> {
+  /** Handles one batch. `contended`: another node was giving out positions, and there may be more in a moment. */
+  async function step(consumer: EventConsumer): Promise<"handled" | "idle" | "contended"> {
     const numbered = await outbox.number(1_000);
     const outcome = await database.transaction(
       async (tx) => {
@@ -59,15 +61,16 @@ export function createDispatcher(deps: {
       },
       { retries: 0 },
     );
-    return outcome === "handled" || (outcome === "empty" && !numbered);
+    if (outcome === "handled") return "handled";
+    return outcome === "empty" && !numbered ? "contended" : "idle";
   }
 
   async function loop(consumer: EventConsumer): Promise<void> {
     let failures = 0;
     while (!stopping) {
-      let again = false;
+      let outcome: Awaited<ReturnType<typeof step>> = "idle";
       try {
-        again = await step(consumer);
+        outcome = await step(consumer);
         if (failures > 0) logger.info("event consumer recovered", { consumer: consumer.name });
         failures = 0;
       } catch (error) {
@@ -76,12 +79,14 @@ export function createDispatcher(deps: {
           logger.warn("event consumer failed; will try again", { consumer: consumer.name, failures, error });
         }
       }
-      if (again) continue;
-      await sleep(
-        failures > 0 ? Math.min(MAX_BACKOFF_MS, 100 * 2 ** Math.min(failures, 6)) : POLL_MS,
-        failures === 0,
-      );
+      if (outcome === "handled") continue;
+      await sleep(restAfter(outcome, failures), failures === 0);
     }
+  }
+
+  function restAfter(outcome: "idle" | "contended", failures: number): number {
+    if (failures > 0) return Math.min(MAX_BACKOFF_MS, 100 * 2 ** Math.min(failures, 6));
+    return outcome === "contended" ? CONTENDED_MS : POLL_MS;
   }
 
   function sleep(ms: number, wakeable: boolean): Promise<void> {

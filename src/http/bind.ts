@@ -1,24 +1,19 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { z } from "zod";
 import { AppError } from "../errors.js";
+import type { Admit } from "./admission.js";
+import { readBody } from "./body.js";
 import { etagOf, isNotModified, versionOfIfMatch } from "./etag.js";
 import type { Idempotency } from "./idempotency.js";
 import { parseJson } from "./json-body.js";
 import { type Cursors, DEFAULT_PAGE_SIZE, pageQuery } from "./pagination.js";
 import { validationProblem } from "./problem.js";
-import { clientAddress, type HttpRateLimit } from "./rate-limit.js";
+import { clientAddress } from "./rate-limit.js";
 import type { AnyInput, AnyReply, Page, Principal, Route } from "./route.js";
-
-/** Turns the `Authorization` header into a principal. */
-export interface Authenticator {
-  /** @throws AppError 401 codes, or `dependency_unavailable` when it cannot be decided (never 401 then). */
-  authenticate(authorization: string | undefined): Promise<Principal>;
-}
 
 /** What binding needs. */
 export interface BindDeps {
-  readonly authenticator: Authenticator;
-  readonly rateLimit: HttpRateLimit;
+  readonly admit: Admit;
   readonly idempotency: Idempotency;
   readonly cursors: Cursors;
   /** Checks each reply against its documented schema and answers 500 when it does not fit; on outside production. */
@@ -35,7 +30,7 @@ export interface RequestLocals {
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
-/** The life line of a request: auth → limits → params, query and body by Zod → idempotency → handler → reply. */
+/** The life line of a request: body → auth → limits → params, query and body by Zod → idempotency → handler → reply. */
 export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
   const { spec } = route;
   const query = spec.list
@@ -44,12 +39,15 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
   return async (request: Request, response: Response, _next: NextFunction) => {
     const locals = response.locals as RequestLocals;
     locals.route = spec.path;
-    const principal = await admit(request, response);
-    const params = parse(spec.params ?? z.unknown(), request.params, ":");
+    // Read first, judged last: the token is looked at when there is something to do, not half a minute before.
+    const bytes = await settle(readBody(request, response, spec.raw?.limit));
+    const principal = await deps.admit(request, response, spec);
+    const params = parse(spec.params ?? z.unknown(), joined(request.params), ":");
     const parsedQuery = parse(query ?? z.strictObject({}), request.query, "?") as
       | Record<string, unknown>
       | undefined;
-    const body = readBody(request, route);
+    const content = await bytes();
+    const body = spec.raw ? undefined : parseBody(request, content, route);
     const scope = [
       spec.operationId,
       principal?.userId,
@@ -60,6 +58,10 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       params,
       query: parsedQuery,
       body,
+      raw: spec.raw && {
+        contentType: request.get("content-type") ?? "",
+        bytes: content ?? Buffer.alloc(0),
+      },
       principal,
       page: spec.list ? pageOf(parsedQuery ?? {}, JSON.stringify(scope), spec.list.position) : undefined,
       tx: undefined,
@@ -76,28 +78,12 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
     }
     const { reply, replayed } = await deps.idempotency.run(
       keyOf(request, spec.operationId, principal),
-      [request.path, body ?? null],
+      [params ?? null, body ?? null],
       (tx) => route.handle({ ...input, tx }),
     );
     if (replayed) response.setHeader("Idempotency-Replayed", "true");
     send(request, response, route, reply);
   };
-
-  async function admit(request: Request, response: Response): Promise<Principal | undefined> {
-    const authorization = request.get("authorization");
-    let principal: Principal | undefined;
-    let refused: unknown;
-    if (spec.auth === "user") {
-      principal = await deps.authenticator.authenticate(authorization).catch((error: unknown) => {
-        refused = error;
-        return undefined;
-      });
-      if (principal) (response.locals as RequestLocals).userId = principal.userId;
-    }
-    await deps.rateLimit.admit(request, response, principal?.userId, spec);
-    if (refused !== undefined) throw refused instanceof Error ? refused : new AppError("unauthenticated");
-    return principal;
-  }
 
   function pageOf(values: Record<string, unknown>, scope: string, position: z.ZodType): Page<unknown> {
     const cursor = values.cursor as string | undefined;
@@ -124,7 +110,8 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
         return;
       }
     }
-    if (reply.body === undefined) response.end();
+    if (reply.raw) response.setHeader("Content-Type", reply.raw.contentType).end(reply.raw.bytes);
+    else if (reply.body === undefined) response.end();
     else response.type("application/json").send(JSON.stringify(reply.body));
   }
 }
@@ -135,19 +122,38 @@ function parse(schema: z.ZodType, value: unknown, root: ":" | "?" | ""): unknown
   return parsed.data;
 }
 
-function readBody(request: Request, { spec }: Route): unknown {
-  const bytes = request.body as Buffer | undefined;
-  const empty = !bytes || bytes.length === 0;
+/** A wildcard of a path matches many segments; to its schema they are one text again. */
+function joined(params: Readonly<Record<string, string | readonly string[]>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value : value.join("/"),
+    ]),
+  );
+}
+
+/** Waits for the outcome of `work` and hands it out when asked. */
+async function settle<T>(work: Promise<T>): Promise<() => Promise<T>> {
+  await work.catch(() => undefined);
+  return () => work;
+}
+
+function parseBody(request: Request, bytes: Buffer | undefined, { spec }: Route): unknown {
   if (!spec.body) {
-    if (!empty) throw new AppError("bad_request", { detail: "This request takes no body." });
+    if (bytes) {
+      const message = "This request takes no body.";
+      throw new AppError("bad_request", {
+        detail: message,
+        errors: [{ pointer: "", code: "unexpected_body", message }],
+      });
+    }
     return undefined;
   }
-  if (empty && spec.bodyOptional) return undefined;
+  if (!bytes && spec.bodyOptional) return undefined;
   if (!isJson(request.get("content-type"))) {
     throw new AppError("unsupported_media_type", { detail: "Send the body as application/json in UTF-8." });
   }
-  if (empty) throw new AppError("invalid_json", { detail: "The body is empty." });
-  return parse(spec.body, parseJson(bytes), "");
+  return parse(spec.body, parseJson(bytes ?? Buffer.alloc(0)), "");
 }
 
 function isJson(contentType: string | undefined): boolean {

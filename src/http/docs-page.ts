@@ -1,6 +1,8 @@
 import { createRequire } from "node:module";
 import path from "node:path";
-import express, { type Router } from "express";
+import express, { type RequestHandler, type Router } from "express";
+import { z } from "zod";
+import type { PlainOperation } from "./openapi.js";
 
 /** Swagger UI needs inline styles; scripts stay on our own origin. */
 const PAGE_POLICY =
@@ -25,6 +27,26 @@ const PAGE = `<!doctype html>
 const START = `SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: false, validatorUrl: null });
 `;
 
+const anyObject = z.record(z.string(), z.unknown());
+
+/** What the document says of itself and its sibling. */
+export const DOCUMENT_OPERATIONS: readonly PlainOperation[] = [
+  {
+    path: "/api/openapi.json",
+    operationId: "getOpenApi",
+    summary: "This document",
+    mediaType: "application/json",
+    schema: anyObject,
+  },
+  {
+    path: "/api/asyncapi.json",
+    operationId: "getAsyncApi",
+    summary: "The messages of the sockets",
+    mediaType: "application/json",
+    schema: anyObject,
+  },
+];
+
 /** Serves the documents at `/openapi.json` and `/asyncapi.json`, and Swagger UI at `/docs`, from this origin alone. */
 export function createDocsRouter(documents: {
   readonly openapi: unknown;
@@ -46,7 +68,11 @@ export function createDocsRouter(documents: {
   router.get("/docs/start.js", (_request, response) => {
     response.type("text/javascript").send(START);
   });
-  router.use("/docs/assets", express.static(assets, { index: false, maxAge: "1h" }));
+  const cacheable: RequestHandler = (_request, response, next) => {
+    response.removeHeader("Cache-Control");
+    next();
+  };
+  router.use("/docs/assets", cacheable, express.static(assets, { index: false, maxAge: "1h" }));
   return router;
 }
 

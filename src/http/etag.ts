@@ -5,17 +5,17 @@ export function etagOf(version: number): string {
   return `"v${version}"`;
 }
 
+/** Stands for a tag we never gave out: no row has this version. */
+const NO_VERSION = -1;
+
 /**
- * The row version in an `If-Match` header; undefined when the header is absent or `*`.
- *
- * @throws AppError `version_mismatch` for a tag we never gave out (it cannot match), RFC 9110 section 13.1.1.
+ * The row version in an `If-Match` header; undefined when the header is absent or `*`. A tag we never gave out, a weak one
+ * and a list of several give a version no row has, so that the answer is 412 for those who may see the resource (RFC 9110,
+ * section 13.1.1).
  */
 export function versionOfIfMatch(header: string | undefined): number | undefined {
   if (header === undefined || header.trim() === "*") return undefined;
-  const version = /^"v(\d{1,15})"$/.exec(header.trim())?.[1];
-  if (version === undefined)
-    throw new AppError("version_mismatch", { detail: "If-Match holds no tag of this resource." });
-  return Number(version);
+  return Number(/^"v([1-9]\d{0,8})"$/.exec(header.trim())?.[1] ?? NO_VERSION);
 }
 
 /** True when an `If-None-Match` header names the current tag (weak comparison, RFC 9110 section 13.1.2). */

@@ -1,7 +1,9 @@
 import { timingSafeEqual } from "node:crypto";
 import express, { type Request, type Response, type Router } from "express";
+import { z } from "zod";
 import { AppError } from "../errors.js";
 import type { Clock } from "../platform/clock.js";
+import type { PlainOperation } from "./openapi.js";
 
 /** What the operations' routes answer from. */
 export interface HealthDeps {
@@ -20,13 +22,53 @@ export interface HealthDeps {
 
 const PING_MS = 1_500;
 
+const check = z.enum(["ok", "unavailable"]);
+
+/** What the document says of these routes. */
+export const HEALTH_OPERATIONS: readonly PlainOperation[] = [
+  {
+    path: "/health",
+    operationId: "getHealth",
+    summary: "Whether the process answers, since when",
+    mediaType: "application/json",
+    schema: z.strictObject({
+      status: z.literal("ok"),
+      timestamp: z.iso.datetime(),
+      uptime: z.int().meta({ description: "Seconds." }),
+    }),
+  },
+  {
+    path: "/livez",
+    operationId: "getLiveness",
+    summary: "Am I alive? When this fails, restart the process",
+    mediaType: "application/json",
+    schema: z.strictObject({ status: z.literal("ok") }),
+  },
+  {
+    path: "/readyz",
+    operationId: "getReadiness",
+    summary: "Send me traffic? 503 with `reason` and `checks` when not",
+    mediaType: "application/json",
+    schema: z.strictObject({
+      status: z.enum(["ready", "degraded"]),
+      degraded: z.array(z.string()).meta({ description: "Stores that are away." }),
+      checks: z.record(z.string(), check),
+    }),
+    problems: ["dependency_unavailable", "shutting_down"],
+  },
+  {
+    path: "/metrics",
+    operationId: "getMetrics",
+    summary: "Metrics for Prometheus",
+    mediaType: "text/plain",
+    schema: z.string(),
+    problems: ["not_found"],
+  },
+];
+
 /** `/health`, `/livez` (am I alive), `/readyz` (send me traffic, and why not), `/metrics` (Prometheus). */
 export function createHealthRouter(deps: HealthDeps): Router {
   const router = express.Router();
-  router.use((_request, response, next) => {
-    response.setHeader("Cache-Control", "no-store");
-    next();
-  });
   router.get("/health", (_request, response) => {
     const now = deps.clock.now();
     response.json({
@@ -48,13 +90,14 @@ export function createHealthRouter(deps: HealthDeps): Router {
     const degraded = Object.keys(checks).filter((name) => checks[name] !== "ok");
     // Without the database nothing can be served; without another store the rest can.
     const ready = refusing === undefined && checks.database === "ok";
-    if (!ready) response.setHeader("Retry-After", "2");
-    response.status(ready ? 200 : 503).json({
-      status: ready ? (degraded.length > 0 ? "degraded" : "ready") : "unavailable",
-      ...(refusing === undefined ? {} : { reason: refusing }),
-      degraded,
-      checks,
-    });
+    if (!ready) {
+      throw new AppError(refusing === "stopping" ? "shutting_down" : "dependency_unavailable", {
+        detail: refusing === undefined ? "The database does not answer." : `No traffic now: ${refusing}.`,
+        headers: { "Retry-After": "2" },
+        extensions: { reason: refusing ?? "the database does not answer", degraded, checks },
+      });
+    }
+    response.json({ status: degraded.length > 0 ? "degraded" : "ready", degraded, checks });
   });
   router.get("/metrics", async (request, response) => {
     if (!mayReadMetrics(request, deps)) throw new AppError("not_found");

@@ -16,7 +16,7 @@ export function parseJson(bytes: Uint8Array): unknown {
   try {
     text = utf8.decode(bytes);
   } catch (cause) {
-    throw new AppError("invalid_json", { detail: "The body is not valid UTF-8.", cause });
+    throw malformed("The body is not valid UTF-8.", cause);
   }
   return parseJsonText(text);
 }
@@ -28,13 +28,27 @@ export function parseJsonText(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new AppError("invalid_json", { cause });
+    throw malformed(text.trim() === "" ? "The body is empty." : "The body is not JSON.", cause);
   }
-  if (duplicate) throw new AppError("invalid_json", { detail: "A member name is repeated." });
+  if (duplicate) throw malformed("A member name is repeated.");
   const errors: FieldError[] = [];
   inspect(value, "", errors);
   if (errors.length > 0) throw new AppError("validation_failed", { errors });
   return value;
+}
+
+/** The fault is in the document as a whole, so its pointer is the empty one (RFC 6901, section 5). */
+function malformed(message: string, cause?: unknown): AppError {
+  return new AppError("invalid_json", {
+    detail: message,
+    errors: [{ pointer: "", code: "invalid_json", message }],
+    cause,
+  });
+}
+
+function tooDeep(): AppError {
+  const message = `Arrays and objects nest at most ${MAX_JSON_DEPTH} deep.`;
+  return new AppError("too_deep", { errors: [{ pointer: "", code: "too_deep", message }] });
 }
 
 /** One pass over the raw text before it is parsed: depth and repeated names. True when a name is repeated. */
@@ -48,7 +62,7 @@ function scan(text: string): boolean {
         const start = i + 1;
         for (i = start; i < text.length && text.charCodeAt(i) !== 0x22; i++)
           if (text.charCodeAt(i) === 0x5c) i++;
-        last = text.slice(start, i);
+        last = plainName(text.slice(start, i));
         break;
       }
       case 0x3a: {
@@ -59,11 +73,11 @@ function scan(text: string): boolean {
       }
       case 0x7b:
         names.push(new Set());
-        if (names.length > MAX_JSON_DEPTH) throw new AppError("too_deep");
+        if (names.length > MAX_JSON_DEPTH) throw tooDeep();
         break;
       case 0x5b:
         names.push(null);
-        if (names.length > MAX_JSON_DEPTH) throw new AppError("too_deep");
+        if (names.length > MAX_JSON_DEPTH) throw tooDeep();
         break;
       case 0x7d:
       case 0x5d:
@@ -72,6 +86,16 @@ function scan(text: string): boolean {
     }
   }
   return duplicate;
+}
+
+/** A name as it is meant: `"\u0061"` is `"a"`. What is no string at all is found by JSON.parse. */
+function plainName(raw: string): string {
+  if (!raw.includes("\\")) return raw;
+  try {
+    return JSON.parse(`"${raw}"`) as string;
+  } catch {
+    return raw;
+  }
 }
 
 function inspect(value: unknown, pointer: string, errors: FieldError[]): void {

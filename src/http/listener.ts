@@ -1,8 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { createServer, type RequestListener, type Server, STATUS_CODES } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { AppError } from "../errors.js";
-import { toProblem } from "./problem.js";
+import { problemHeaders, problemMessage, toProblem } from "./problem.js";
+import { requestIdOf } from "./request-id.js";
 
 /** A listening HTTP server. */
 export interface Listener {
@@ -18,7 +25,13 @@ export async function listen(
   handler: RequestListener,
   options: { readonly host?: string | undefined; readonly port: number },
 ): Promise<Listener> {
-  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2_000 }, handler);
+  const server = createServer(
+    { maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2_000, requireHostHeader: false },
+    (request, response) => {
+      if (hasOneHost(request)) handler(request, response);
+      else refuse(request, response, new AppError("bad_request", { detail: "Send one Host header." }));
+    },
+  );
   server.headersTimeout = 15_000;
   server.requestTimeout = 30_000;
   server.keepAliveTimeout = 65_000;
@@ -44,17 +57,28 @@ export async function listen(
 
 /** What a plain request to the sockets' own port gets. */
 export const upgradeOnly: RequestListener = (request, response) => {
-  const problem = toProblem(new AppError("upgrade_required"), {
-    requestId: randomUUID(),
-    path: (request.url ?? "/").split("?")[0] ?? "/",
-  });
-  response.writeHead(problem.status, {
-    "Content-Type": "application/problem+json",
-    Upgrade: "websocket",
-    "X-Content-Type-Options": "nosniff",
-  });
-  response.end(JSON.stringify(problem.body));
+  response.setHeader("Upgrade", "websocket");
+  refuse(request, response, new AppError("upgrade_required"), "upgrade, close");
 };
+
+/** RFC 9112, section 3.2: a request with no Host, or with two, may mean one server to us and another to a proxy. */
+function hasOneHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() === "host") hosts += 1;
+  return hosts === 1 || (hosts === 0 && httpVersion === "1.0");
+}
+
+function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: AppError,
+  connection = "close",
+): void {
+  const requestId = requestIdOf(request.headers["x-request-id"]);
+  const problem = toProblem(error, { requestId, target: request.url });
+  response.writeHead(problem.status, { ...problemHeaders(problem), Connection: connection });
+  response.end(JSON.stringify(problem.body));
+}
 
 /** Requests that are not HTTP: answered and closed, RFC 9112 section 2.2 and 11. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -68,12 +92,7 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? "request_timeout"
         : "bad_request";
-  const problem = toProblem(new AppError(code), { requestId: randomUUID(), path: "/" });
-  const body = JSON.stringify(problem.body);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n${body}`,
-  );
+  socket.end(problemMessage(toProblem(new AppError(code), { requestId: randomUUID(), target: "/" })));
 }
 
 function explain(error: NodeJS.ErrnoException, port: number): Error {

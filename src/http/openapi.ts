@@ -5,6 +5,8 @@ import type { Route, RouteSpec } from "./route.js";
 
 type Json = Record<string, unknown>;
 
+const OUTSIDE_TAG = "Operations";
+
 const ALWAYS: readonly ErrorCode[] = [
   "bad_request",
   "rate_limited",
@@ -12,16 +14,35 @@ const ALWAYS: readonly ErrorCode[] = [
   "dependency_unavailable",
 ];
 
+/** A GET outside the base path, as far as the document goes. */
+export interface PlainOperation {
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly mediaType: string;
+  readonly schema: z.ZodType;
+  readonly problems?: readonly ErrorCode[];
+}
+
 /** Builds the OpenAPI 3.1 document of these routes from the schemas that validate them. */
 export function createOpenApiDocument(
   routes: readonly Route[],
-  info: { readonly title: string; readonly version: string; readonly basePath: string },
+  info: {
+    readonly title: string;
+    readonly version: string;
+    readonly basePath: string;
+    /** What is served outside the base path. */
+    readonly outside?: readonly PlainOperation[];
+  },
 ): Json {
   const schemas: Json = { Problem: PROBLEM };
   const paths: Record<string, Json> = {};
   for (const { spec } of routes) {
     const path = spec.path.replaceAll(/[:*](\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [spec.method]: operationOf(spec, schemas) };
+  }
+  for (const operation of info.outside ?? []) {
+    paths[operation.path] = { servers: [{ url: "/" }], get: plainOperationOf(operation, schemas) };
   }
   return {
     openapi: "3.1.0",
@@ -32,11 +53,25 @@ export function createOpenApiDocument(
       description: "Errors are RFC 9457 problems; `code` comes from one catalogue. Lists are cursor-paged.",
     },
     servers: [{ url: info.basePath }],
-    tags: [...new Set(routes.map(({ spec }) => spec.tag))].map((name) => ({ name })),
+    tags: [...new Set([...routes.map(({ spec }) => spec.tag), OUTSIDE_TAG])].map((name) => ({ name })),
     paths,
     components: {
       schemas,
       securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+    },
+  };
+}
+
+function plainOperationOf(operation: PlainOperation, schemas: Json): Json {
+  const { operationId, summary, mediaType, schema, problems = [] } = operation;
+  return {
+    operationId,
+    tags: [OUTSIDE_TAG],
+    summary,
+    security: [],
+    responses: {
+      200: { description: "OK.", content: { [mediaType]: { schema: schemaOf(schema, "output", schemas) } } },
+      ...problemsByStatus(["internal_error", ...problems]),
     },
   };
 }
@@ -54,6 +89,15 @@ function operationOf(spec: RouteSpec, schemas: Json): Json {
           requestBody: {
             required: !spec.bodyOptional,
             content: { "application/json": { schema: schemaOf(spec.body, "input", schemas) } },
+          },
+        }
+      : {}),
+    ...(spec.raw
+      ? {
+          requestBody: {
+            required: true,
+            description: `At most ${spec.raw.limit} bytes.`,
+            content: { "*/*": { schema: {} } },
           },
         }
       : {}),
@@ -103,19 +147,27 @@ function membersOf(schema: z.ZodType | undefined, where: "path" | "query", schem
 function repliesOf(spec: RouteSpec, schemas: Json): Json {
   const etag = spec.conditional ? { ETag: { description: "Row version.", schema: { type: "string" } } } : {};
   const replies = Object.entries(spec.replies).map(([status, reply]) => {
-    const location = status === "201" || status === "202" ? { Location: { schema: { type: "string" } } } : {};
+    const location =
+      spec.idempotent && status.startsWith("20") && status !== "200"
+        ? { Location: { schema: { type: "string" } } }
+        : {};
     return [
       status,
       {
         description: reply.description,
-        headers: { ...etag, ...location },
+        headers: { ...(status === "204" ? {} : etag), ...location },
         ...(reply.body
           ? { content: { "application/json": { schema: schemaOf(reply.body, "output", schemas) } } }
           : {}),
+        ...(reply.bytes ? { content: { [reply.bytes]: { schema: {} } } } : {}),
       },
     ];
   });
-  return Object.fromEntries(replies) as Json;
+  const notModified = { 304: { description: "It is as `If-None-Match` says.", headers: etag } };
+  return {
+    ...(Object.fromEntries(replies) as Json),
+    ...(spec.conditional && spec.method === "get" ? notModified : {}),
+  };
 }
 
 function problemsOf(spec: RouteSpec): Json {
@@ -128,9 +180,14 @@ function problemsOf(spec: RouteSpec): Json {
   if (spec.body)
     for (const code of ["invalid_json", "too_deep", "payload_too_large", "unsupported_media_type"] as const)
       codes.add(code);
+  if (spec.raw) codes.add("payload_too_large");
   if (spec.idempotent)
     for (const code of ["idempotency_in_progress", "idempotency_key_reused"] as const) codes.add(code);
   if (spec.conditional && spec.method !== "get") codes.add("version_mismatch");
+  return problemsByStatus(codes);
+}
+
+function problemsByStatus(codes: Iterable<ErrorCode>): Json {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes) {
     const { status } = ERROR_CATALOGUE[code];

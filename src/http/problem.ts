@@ -21,30 +21,22 @@ export interface Problem {
 /** Turns anything thrown into an AppError; what is unknown becomes `internal_error` with the cause kept for the log. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  const e = error as { type?: unknown; status?: unknown; code?: unknown } | null;
-  if (e !== null && typeof e === "object") {
-    // body-parser and router errors; https://www.npmjs.com/package/body-parser#errors
-    if (e.type === "entity.too.large") return new AppError("payload_too_large", { cause: error });
-    if (e.type === "encoding.unsupported") {
-      return new AppError("unsupported_media_type", {
-        detail: "This Content-Encoding is not supported.",
-        cause: error,
-      });
-    }
-    if (e.type === "request.aborted")
-      return new AppError("bad_request", { detail: "The request was aborted.", cause: error });
-    if (e.type === "request.size.invalid") {
-      return new AppError("bad_request", { detail: "Content-Length does not match the body.", cause: error });
-    }
-    if (e.status === 400) return new AppError("bad_request", { cause: error });
-  }
+  // The router's, for a path that cannot be decoded.
+  const { status } = (error ?? {}) as { status?: unknown };
+  if (status === 400) return new AppError("bad_request", { cause: error });
   return new AppError("internal_error", { cause: error });
 }
 
-/** The problem document for an error. */
+/** The path of a request target, as a problem shows it: without query and host, and not longer than needed. */
+function pathOf(target: string | undefined): string {
+  const path = target?.replace(/^\w+:\/\/[^/?]*/, "").split(/[?#]/)[0] ?? "";
+  return path.startsWith("/") ? path.slice(0, 300) : "/";
+}
+
+/** The problem document for an error; `target` is what the request line asks for. */
 export function toProblem(
   error: AppError,
-  request: { readonly requestId: string; readonly path: string },
+  request: { readonly requestId: string; readonly target: string | undefined },
 ): Problem {
   const { status, title } = ERROR_CATALOGUE[error.code];
   return {
@@ -56,12 +48,45 @@ export function toProblem(
       title: title || STATUS_CODES[status] || "Error",
       status,
       ...(error.detail === undefined ? {} : { detail: error.detail }),
-      instance: request.path,
+      instance: pathOf(request.target),
       code: error.code,
       requestId: request.requestId,
       errors: error.errors ?? [],
     },
   };
+}
+
+/** Headers of every answer, also of those the application has no part in. */
+export const SECURITY_HEADERS = {
+  "Content-Security-Policy": "default-src 'none';frame-ancestors 'none'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Referrer-Policy": "no-referrer",
+  "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+  "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+} as const;
+
+/** The headers of an answer that is a problem. */
+export function problemHeaders(problem: Problem): Record<string, string> {
+  return {
+    ...problem.headers,
+    ...SECURITY_HEADERS,
+    "Cache-Control": "no-store",
+    "Content-Type": "application/problem+json; charset=utf-8",
+    "X-Request-Id": problem.body.requestId,
+  };
+}
+
+/** A problem as a whole HTTP/1.1 answer that ends its connection, for a socket without a response object. */
+export function problemMessage(problem: Problem): string {
+  const body = JSON.stringify(problem.body);
+  const headers = {
+    ...problemHeaders(problem),
+    "Content-Length": String(Buffer.byteLength(body)),
+    Connection: "close",
+  };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}\r\n${head.join("")}\r\n${body}`;
 }
 
 /** The problem of a failed Zod parse: one entry per fault with an RFC 6901 pointer below `root`. */

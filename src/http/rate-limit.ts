@@ -1,6 +1,8 @@
+import { isIP, SocketAddress } from "node:net";
 import type { Request, Response } from "express";
 import { AppError } from "../errors.js";
 import type { RateLimiter, RateLimitPolicy, RateLimitVerdict } from "../platform/rate-limit/rate-limiter.js";
+import type { AdmissionRule } from "./admission.js";
 
 /** The policies every request falls under. */
 export interface HttpPolicies {
@@ -19,12 +21,7 @@ export interface HttpPolicies {
 /** Applies policies to a request and tells the client where it stands. */
 export interface HttpRateLimit {
   /** Counts the request; @throws AppError `rate_limited` with `Retry-After`. */
-  admit(
-    request: Request,
-    response: Response,
-    userId: string | undefined,
-    route: { readonly limits?: readonly RateLimitPolicy[]; readonly auth: "public" | "user" },
-  ): Promise<void>;
+  admit(request: Request, response: Response, userId: string | undefined, rule: AdmissionRule): Promise<void>;
 }
 
 /** Rate limits for HTTP with `RateLimit-Policy` and `RateLimit` on every answer (draft-ietf-httpapi-ratelimit-headers-10). */
@@ -35,7 +32,7 @@ export function createHttpRateLimit(deps: {
 }): HttpRateLimit {
   const { limiter, policies, onRefused } = deps;
   return {
-    async admit(request, response, userId, route) {
+    async admit(request, response, userId, rule) {
       const address = addressKey(clientAddress(request));
       const wanted: [RateLimitPolicy, string][] = [];
       if (policies.mode === "strict" || userId === undefined) wanted.push([policies.anonymous, address]);
@@ -43,8 +40,8 @@ export function createHttpRateLimit(deps: {
         wanted.push([policies.user, userId]);
         if (request.method !== "GET" && request.method !== "HEAD") wanted.push([policies.write, userId]);
       }
-      if (policies.mode === "strict" && route.auth === "public") wanted.push([policies.signIn, address]);
-      for (const policy of route.limits ?? []) wanted.push([policy, userId ?? address]);
+      if (policies.mode === "strict" && rule.auth === "public") wanted.push([policies.signIn, address]);
+      for (const policy of rule.limits ?? []) wanted.push([policy, userId ?? address]);
       const verdicts = await Promise.all(
         wanted
           .filter(([policy]) => policy.limit > 0)
@@ -64,9 +61,21 @@ export function createHttpRateLimit(deps: {
 export function rateLimited(policy: RateLimitPolicy, verdict: RateLimitVerdict): AppError {
   return new AppError("rate_limited", {
     detail: `The limit ${policy.name} allows ${policy.limit} per ${Math.round(policy.windowMs / 1000)} s.`,
-    headers: { "Retry-After": String(Math.max(1, Math.ceil(verdict.resetMs / 1000))) },
+    headers: {
+      "Retry-After": String(Math.max(1, Math.ceil(verdict.resetMs / 1000))),
+      "RateLimit-Policy": policyItem(policy),
+      RateLimit: stateItem(policy, verdict),
+    },
     extensions: { policy: policy.name, limit: policy.limit },
   });
+}
+
+function policyItem({ name, limit, windowMs }: RateLimitPolicy): string {
+  return `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}`;
+}
+
+function stateItem({ name }: RateLimitPolicy, { remaining, resetMs }: RateLimitVerdict): string {
+  return `"${name}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`;
 }
 
 function describe(
@@ -74,14 +83,11 @@ function describe(
   verdicts: readonly { policy: RateLimitPolicy; verdict: RateLimitVerdict }[],
 ): void {
   if (verdicts.length === 0) return;
-  const policy = verdicts.map(
-    ({ policy: p }) => `"${p.name}";q=${p.limit};w=${Math.ceil(p.windowMs / 1000)}`,
+  response.setHeader("RateLimit-Policy", verdicts.map(({ policy }) => policyItem(policy)).join(", "));
+  response.setHeader(
+    "RateLimit",
+    verdicts.map(({ policy, verdict }) => stateItem(policy, verdict)).join(", "),
   );
-  const state = verdicts.map(
-    ({ policy: p, verdict: v }) => `"${p.name}";r=${v.remaining};t=${Math.ceil(v.resetMs / 1000)}`,
-  );
-  response.setHeader("RateLimit-Policy", policy.join(", "));
-  response.setHeader("RateLimit", state.join(", "));
 }
 
 /** The client's address: what `trust proxy` lets through, IPv4-mapped addresses as IPv4. */
@@ -89,18 +95,23 @@ export function clientAddress(request: Request): string {
   return plainAddress(request.ip ?? request.socket.remoteAddress ?? "unknown");
 }
 
-/** `::ffff:1.2.3.4` → `1.2.3.4`. */
+/** An address in its one form: no zone, an IPv4-mapped one as IPv4. */
 export function plainAddress(address: string): string {
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+  const bare = address.split("%")[0] ?? "";
+  if (isIP(bare) !== 6) return address;
+  const canonical = new SocketAddress({ address: bare, family: "ipv6" }).address;
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(canonical)?.[1] ?? canonical;
 }
 
 /** What an address is counted by: an IPv4 address itself, an IPv6 address by its /64. */
 export function addressKey(address: string): string {
-  if (!address.includes(":")) return address;
-  const [head = "", tail] = address.split("%")[0]?.toLowerCase().split("::") ?? [];
+  const plain = plainAddress(address);
+  if (isIP(plain) !== 6) return plain;
+  const [head = "", tail = ""] = plain.split("::");
   const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
-  const groups = [...left, ...Array<string>(zeros).fill("0"), ...right].slice(0, 4);
-  return `${groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
+  // An IPv4 tail stands for two groups, and never among the first four.
+  const right = tail === "" ? 0 : tail.split(":").length + (tail.includes(".") ? 1 : 0);
+  const zeros = plain.includes("::") ? Array<string>(8 - left.length - right).fill("0") : [];
+  const groups = [...left, ...zeros, ...(tail === "" ? [] : tail.split(":"))].slice(0, 4);
+  return `${groups.join(":")}::/64`;
 }

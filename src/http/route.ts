@@ -34,6 +34,14 @@ export interface ReplySpec {
   readonly description: string;
   /** Schema of the JSON body; none for an empty one. */
   readonly body?: z.ZodType;
+  /** In place of a JSON body: bytes of this media type. */
+  readonly bytes?: string;
+}
+
+/** Bytes as a request's body, or as a reply's. */
+export interface RawBody {
+  readonly contentType: string;
+  readonly bytes: Buffer;
 }
 
 /** A route as plain data: it feeds Express, validation and the OpenAPI document alike. */
@@ -51,6 +59,8 @@ export interface RouteSpec {
   readonly body?: z.ZodType;
   /** True when the body may be left out altogether. */
   readonly bodyOptional?: boolean;
+  /** The body is taken as it comes, whatever its media type, up to `limit` bytes; it arrives as `input.raw`. */
+  readonly raw?: { readonly limit: number };
   /** A list: `limit` and `cursor` are added to the query; `position` is what a cursor holds. */
   readonly list?: { readonly position: z.ZodType };
   /**
@@ -74,6 +84,7 @@ export interface RouteInput<S extends RouteSpec> {
   readonly params: Parsed<S["params"]>;
   readonly query: Parsed<S["query"]>;
   readonly body: S extends { bodyOptional: true } ? Parsed<S["body"]> | undefined : Parsed<S["body"]>;
+  readonly raw: S extends { raw: object } ? RawBody : undefined;
   readonly principal: S["auth"] extends "user" ? Principal : undefined;
   readonly page: S extends { list: { position: infer P extends z.ZodType } } ? Page<z.output<P>> : undefined;
   readonly tx: S extends { idempotent: true } ? Tx : undefined;
@@ -93,12 +104,15 @@ interface ReplyBase<Status> {
 export type ReplyOf<S extends RouteSpec> = {
   [K in keyof S["replies"] & number]: S["replies"][K] extends { body: infer B extends z.ZodType }
     ? ReplyBase<K> & { readonly body: z.input<B> }
-    : ReplyBase<K> & { readonly body?: undefined };
+    : S["replies"][K] extends { bytes: string }
+      ? ReplyBase<K> & { readonly raw: RawBody; readonly body?: undefined }
+      : ReplyBase<K> & { readonly body?: undefined };
 }[keyof S["replies"] & number];
 
 /** A reply once its route is forgotten. */
 export interface AnyReply extends ReplyBase<number> {
   readonly body?: unknown;
+  readonly raw?: RawBody;
 }
 
 /** The input once its route is forgotten. */
@@ -106,6 +120,7 @@ export interface AnyInput {
   readonly params: unknown;
   readonly query: unknown;
   readonly body: unknown;
+  readonly raw?: RawBody | undefined;
   readonly principal: Principal | undefined;
   readonly page: Page<unknown> | undefined;
   readonly tx: Tx | undefined;

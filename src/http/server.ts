@@ -1,19 +1,15 @@
-import { randomUUID } from "node:crypto";
 import cors from "cors";
 import express, { type Express, type NextFunction, type Request, type Response, type Router } from "express";
 import helmet from "helmet";
 import { AppError } from "../errors.js";
 import type { Logger } from "../platform/observability/logger.js";
+import { type Admit, type Authenticator, createAdmission } from "./admission.js";
 import { type BindDeps, bindRoute, type RequestLocals } from "./bind.js";
 import { trustSetting } from "./client-address.js";
 import { type Problem, toAppError, toProblem } from "./problem.js";
-import { clientAddress } from "./rate-limit.js";
+import { clientAddress, type HttpRateLimit } from "./rate-limit.js";
+import { requestIdOf, traceIdOf } from "./request-id.js";
 import type { Route } from "./route.js";
-
-/** Bytes of a JSON body, after decompression. */
-const BODY_LIMIT = 1024 * 1024;
-
-const REQUEST_ID = /^[\w-]{8,64}$/;
 
 /** One finished request, for metrics. */
 export interface RequestObservation {
@@ -25,7 +21,9 @@ export interface RequestObservation {
 }
 
 /** What the HTTP application is made of. */
-export interface HttpAppDeps extends BindDeps {
+export interface HttpAppDeps extends Omit<BindDeps, "admit"> {
+  readonly authenticator: Authenticator;
+  readonly rateLimit: HttpRateLimit;
   readonly routes: readonly Route[];
   /** Such as `/api/v1`. */
   readonly basePath: string;
@@ -40,9 +38,10 @@ export interface HttpAppDeps extends BindDeps {
   readonly inFlight: (change: 1 | -1) => void;
 }
 
-/** The Express application: request id → log → headers → CORS → body → routes → 404/405 → problem. */
+/** The Express application: request id → log → headers → CORS → routes → 404/405 → problem. */
 export function createHttpApp(deps: HttpAppDeps): Express {
   const app = express();
+  const admit = createAdmission(deps);
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
@@ -50,6 +49,10 @@ export function createHttpApp(deps: HttpAppDeps): Express {
   app.use(identify);
   app.use(observe(deps));
   app.use(securityHeaders());
+  app.use((_request, response, next) => {
+    response.setHeader("Cache-Control", "no-store");
+    next();
+  });
   app.use(
     cors({
       origin: [...deps.corsOrigins],
@@ -78,31 +81,28 @@ export function createHttpApp(deps: HttpAppDeps): Express {
     }),
   );
   for (const mount of deps.mounts) app.use(mount.path, mount.router);
-  app.use(deps.basePath, apiRouter(deps));
-  app.use((_request: Request, _response: Response) => {
+  app.use(deps.basePath, apiRouter(deps, admit));
+  app.use(async (request: Request, response: Response) => {
+    await admit(request, response, { auth: "any" });
     throw new AppError("not_found");
   });
   app.use(problemHandler(deps.logger));
   return app;
 }
 
-function apiRouter(deps: HttpAppDeps): Router {
+function apiRouter(deps: HttpAppDeps, admit: Admit): Router {
   const router = express.Router({ strict: false });
-  router.use((_request, response, next) => {
-    response.setHeader("Cache-Control", "no-store");
-    next();
-  });
-  router.use(express.raw({ type: () => true, limit: BODY_LIMIT }));
   const methods = new Map<string, Set<string>>();
   for (const route of deps.routes) {
-    router[route.spec.method](route.spec.path, bindRoute(route, deps));
+    router[route.spec.method](route.spec.path, bindRoute(route, { ...deps, admit }));
     const known = methods.get(route.spec.path) ?? new Set();
     known.add(route.spec.method.toUpperCase());
     if (route.spec.method === "get") known.add("HEAD");
     methods.set(route.spec.path, known);
   }
   for (const [path, known] of methods) {
-    router.all(path, () => {
+    router.all(path, async (request, response) => {
+      await admit(request, response, { auth: "any" });
       throw new AppError("method_not_allowed", { headers: { Allow: [...known].sort().join(", ") } });
     });
   }
@@ -110,8 +110,7 @@ function apiRouter(deps: HttpAppDeps): Router {
 }
 
 function identify(request: Request, response: Response, next: NextFunction): void {
-  const given = request.get("x-request-id");
-  const requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
+  const requestId = requestIdOf(request.headers["x-request-id"]);
   (response.locals as RequestLocals).requestId = requestId;
   response.setHeader("X-Request-Id", requestId);
   next();
@@ -131,6 +130,7 @@ function observe(deps: HttpAppDeps) {
       // The query is left out on purpose: it may hold a token.
       deps.logger.info("request", {
         requestId: locals.requestId,
+        traceId: traceIdOf(request.headers.traceparent),
         method: request.method,
         path: path.slice(0, 300),
         route: locals.route,
@@ -151,6 +151,7 @@ function securityHeaders() {
       directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
     },
     crossOriginResourcePolicy: { policy: "same-origin" },
+    frameguard: { action: "deny" },
     referrerPolicy: { policy: "no-referrer" },
     strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: true },
   });
@@ -171,15 +172,20 @@ function problemHandler(logger: Logger) {
       response.destroy();
       return;
     }
-    sendProblem(
-      response,
-      toProblem(error, { requestId, path: request.originalUrl.split("?")[0]?.slice(0, 300) ?? "" }),
-    );
+    sendProblem(response, toProblem(error, { requestId, target: request.originalUrl }));
   };
 }
 
 function sendProblem(response: Response, problem: Problem): void {
-  for (const [name, value] of Object.entries(problem.headers)) response.setHeader(name, value);
-  response.setHeader("Cache-Control", "no-store");
+  for (const [name, value] of Object.entries(problem.headers)) {
+    const before = response.getHeader(name);
+    // A feature's own limit stands beside those of every request.
+    const merged = name.startsWith("RateLimit") && typeof before === "string" ? union(before, value) : value;
+    response.setHeader(name, merged);
+  }
   response.status(problem.status).type("application/problem+json").send(JSON.stringify(problem.body));
+}
+
+function union(list: string, item: string): string {
+  return list.split(", ").includes(item) ? list : `${list}, ${item}`;
 }

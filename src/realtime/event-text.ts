@@ -15,6 +15,21 @@ export interface EventBody {
 const SESSION = '{"sessionId":"';
 const UUID_LENGTH = 36;
 
+const CLIENT_KEY = "client:";
+
+/**
+ * Idempotency key of a client's message: a resend carries the same id, also on another connection of the user. Without an
+ * id nothing is a resend, and the event's own id stands in.
+ */
+export function messageKey(userId: string, messageId: string | null, eventId: string): string {
+  return messageId === null ? `server:${eventId}` : `${CLIENT_KEY}${userId}:${messageId}`;
+}
+
+/** The id a client gave the message that was appended under `key`, or null. */
+export function messageIdOf(key: string): string | null {
+  return key.startsWith(CLIENT_KEY) ? key.slice(CLIENT_KEY.length + UUID_LENGTH + 1) : null;
+}
+
 /** Serialises an event, once; `sessionId` first. */
 export function eventText(body: EventBody): string {
   const { sessionId, type, projectId, userId, payload, timestamp, id } = body;

@@ -3,6 +3,16 @@ export function textFrame(text: string): Buffer {
   return frame(0x81, Buffer.from(text, "utf8"));
 }
 
+/** One unmasked binary frame. */
+export function binaryFrame(body: Buffer): Buffer {
+  return frame(0x82, body);
+}
+
+/** The answer to a ping that carried `body`. */
+export function pongFrame(body: Buffer): Buffer {
+  return frame(0x8a, body);
+}
+
 /** An empty ping frame. */
 export const PING_FRAME = frame(0x89, Buffer.alloc(0));
 

@@ -6,6 +6,7 @@ import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
 import { type EventBody, eventText } from "./event-text.js";
 import type { Peer } from "./peer.js";
 import { Room, type RoomBounds, type RoomObserver } from "./room.js";
+import { watchStore } from "./store-health.js";
 
 /** The rooms of this node. */
 export interface Hub {
@@ -23,6 +24,8 @@ export interface Hub {
   peers(): Iterable<Peer>;
   /** Sends a control message to every client of this node. */
   broadcast(text: string): void;
+  /** Name of the store of events while it is away: said to clients when it goes, when it is back, and when they come meanwhile. */
+  readonly degraded: string | undefined;
   close(): Promise<void>;
 }
 
@@ -43,7 +46,9 @@ export function createHub(deps: {
   observer: RoomObserver;
   logger: Logger;
 }): Hub {
-  const { log, pubsub, nodeId } = deps;
+  const { pubsub, nodeId } = deps;
+  const store = watchStore(deps.log, (type, dependency) => broadcast(JSON.stringify({ type, dependency })));
+  const { log } = store;
   const open = new Map<string, Promise<Room>>();
   const ready = new Map<
     string,
@@ -61,7 +66,7 @@ export function createHub(deps: {
   });
 
   async function start(projectId: string): Promise<Room> {
-    const room = await Room.open(projectId, deps, deps.bounds, deps.observer);
+    const room = await Room.open(projectId, { log, pubsub }, deps.bounds, deps.observer);
     let unsubscribe: Unsubscribe;
     try {
       unsubscribe = await pubsub.subscribe(channel(projectId), (message) => receiveEphemeral(room, message));
@@ -94,6 +99,10 @@ export function createHub(deps: {
       });
     }
     outgoing.clear();
+  }
+
+  function broadcast(text: string): void {
+    for (const { room } of ready.values()) room.broadcast(text);
   }
 
   function release(room: Room): void {
@@ -138,8 +147,9 @@ export function createHub(deps: {
     *peers() {
       for (const { room } of ready.values()) yield* room.peers.values();
     },
-    broadcast(text) {
-      for (const { room } of ready.values()) room.broadcast(text);
+    broadcast,
+    get degraded() {
+      return store.away;
     },
     async close() {
       clearInterval(timer);

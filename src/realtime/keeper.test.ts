@@ -4,7 +4,7 @@ import { PING_FRAME } from "./frame.js";
 import { keep } from "./keeper.js";
 
 describe("keep", () => {
-  const start = performance.now() + 1_000;
+  const start = Math.ceil(performance.now()) + 1_000;
   const watched = () => {
     const made = createTestPeer();
     const written: Buffer[] = [];

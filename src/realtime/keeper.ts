@@ -14,19 +14,31 @@ const EXPIRY_GRACE_MS = 25_000;
 const DRAIN_MS = 5_000;
 
 /** Looks at every client once a second: liveness, slowness, token expiry. One timer for all, not several for each. */
-export function keepAlive(hub: Hub, clock: Clock): () => void {
+export function keepAlive(hub: Hub, clock: Clock, softBytes: number): () => void {
   const timer = setInterval(() => {
     const monotonic = performance.now();
     const now = clock.now();
-    for (const peer of hub.peers()) keep(peer, monotonic, now);
+    for (const peer of hub.peers()) keep(peer, monotonic, now, softBytes);
   }, 1_000);
   timer.unref();
   return () => clearInterval(timer);
 }
 
 /** One look at one client; times in ms. */
-export function keep(peer: Peer, monotonic: number, now: number): void {
+export function keep(
+  peer: Peer,
+  monotonic: number,
+  now: number,
+  softBytes = Number.POSITIVE_INFINITY,
+): void {
   if (peer.feeding === "closed") return;
+  // What answers its own messages fills a queue too, without any event of the room.
+  if (peer.slowSince === 0 && peer.transport.queuedBytes > softBytes) {
+    peer.slowSince = monotonic;
+    peer.transport.onceDrained(() => {
+      peer.slowSince = 0;
+    });
+  }
   if (peer.slowSince > 0 && monotonic - peer.slowSince > SLOW_MS) {
     peer.close("tooSlow");
     return;
@@ -57,10 +69,11 @@ export async function closeAll(hub: Hub, spreadMs: number): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * spreadMs));
       peer.transport.pause();
       const late = new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref());
-      await Promise.race([Promise.allSettled(peer.inFlight), late]);
-      // Acks of what was just settled leave with the room's next flush.
-      await new Promise((resolve) => setImmediate(resolve));
-      hub.opened(peer.projectId)?.flush();
+      const room = hub.opened(peer.projectId);
+      // Acks stand in the place of the events they answer, so the room has to have come that far.
+      const settled = Promise.allSettled(peer.inFlight).then(() => room?.catchUp());
+      await Promise.race([settled, late]);
+      room?.flush();
       peer.close("restart");
     }),
   );

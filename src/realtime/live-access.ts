@@ -30,6 +30,23 @@ export interface LiveAccess {
   opened(opening: Opening): void;
 }
 
+/** True when a change of access touches somebody's connection. */
+export function concerns(
+  entry: AuthzEntry,
+  who: { readonly userId: string; readonly projectId: string; readonly sessionId: string },
+): boolean {
+  switch (entry.kind) {
+    case "session":
+      return who.sessionId === entry.subject;
+    case "user":
+      return who.userId === entry.subject;
+    case "membership":
+      return who.userId === entry.subject && who.projectId === entry.projectId;
+    case "project":
+      return who.projectId === entry.subject;
+  }
+}
+
 /**
  * Follows the access log: what is taken away ends sockets (4401, 4403, 4404) or makes them read-only in place. A change
  * counts as applied only after messages taken up before it have been settled, so nothing is accepted after the answer
@@ -43,22 +60,6 @@ export function createLiveAccess(deps: {
 }): LiveAccess {
   const { hub, lookUp, messages } = deps;
   const openings = new Set<Opening>();
-
-  function concerns(
-    entry: AuthzEntry,
-    who: { userId: string; projectId: string; sessionId: string },
-  ): boolean {
-    switch (entry.kind) {
-      case "session":
-        return who.sessionId === entry.subject;
-      case "user":
-        return who.userId === entry.subject;
-      case "membership":
-        return who.userId === entry.subject && who.projectId === entry.projectId;
-      case "project":
-        return who.projectId === entry.subject;
-    }
-  }
 
   async function apply(entries: readonly AuthzEntry[]): Promise<void> {
     const touched: Promise<unknown>[] = [];

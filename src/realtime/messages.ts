@@ -6,7 +6,7 @@ import { validationProblem } from "../http/problem.js";
 import type { Principal } from "../http/route.js";
 import type { Clock } from "../platform/clock.js";
 import { can } from "../projects/access.js";
-import type { EventBody } from "./event-text.js";
+import { type EventBody, messageKey } from "./event-text.js";
 import type { Hub } from "./hub.js";
 import type { Peer } from "./peer.js";
 import { type ClientMessage, EPHEMERAL_TYPES, isServerType, nack, schemaFor } from "./protocol.js";
@@ -18,10 +18,13 @@ export type AuthenticateToken = (token: string) => Promise<Principal & { readonl
 export interface MessageHandler {
   /** One message, checked when it is taken up: grant, rate, schema; then append, ack, fan-out. */
   handle(peer: Peer, data: Buffer, isBinary: boolean): void;
+  /** A ping of the client, answered by now: it counts as a message. */
+  pinged(peer: Peer): void;
   /** Takes up what waited while the peer's access was looked up. */
   release(peer: Peer): void;
 }
 
+const NOTHING = Buffer.alloc(0);
 /** Messages of one client that wait for an access look-up. */
 const MAX_WAITING = 256;
 
@@ -87,8 +90,7 @@ export function createMessageHandler(deps: {
     requireFresh();
     const started = performance.now();
     const event: EventBody = { ...stamp(peer, message), id: v7() };
-    const key = messageId === null ? `server:${event.id}` : `client:${peer.userId}:${messageId}`;
-    const append = hub.publish(event, key).then(
+    const append = hub.publish(event, messageKey(peer.userId, messageId, event.id)).then(
       (appended) => {
         hub.opened(peer.projectId)?.acknowledge(peer, messageId, appended);
         deps.acked(performance.now() - started);
@@ -145,26 +147,33 @@ export function createMessageHandler(deps: {
     );
   }
 
+  /** False, and answered, when the client has used up what it may send. */
+  function allowed(peer: Peer, data: Buffer): boolean {
+    const now = performance.now();
+    peer.heardAt = now;
+    if (peer.budget.messages.take(1, now) && peer.budget.bytes.take(data.length, now)) return true;
+    const error = new AppError("rate_limited", {
+      detail: "Too many messages.",
+      headers: { "Retry-After": "1" },
+    });
+    refuse(peer, idOf(data), error);
+    return false;
+  }
+
   return {
     handle(peer, data, isBinary) {
       if (peer.feeding === "closed") return;
-      const now = performance.now();
-      peer.heardAt = now;
       if (isBinary) {
         peer.close("badMessage", "text frames only");
         return;
       }
-      if (!peer.budget.messages.take(1, now) || !peer.budget.bytes.take(data.length, now)) {
-        const error = new AppError("rate_limited", {
-          detail: "Too many messages.",
-          headers: { "Retry-After": "1" },
-        });
-        refuse(peer, idOf(data), error);
-        return;
-      }
+      if (!allowed(peer, data)) return;
       if (!peer.waiting) take(peer, data);
       else if (peer.waiting.length < MAX_WAITING) peer.waiting.push(data);
       else peer.close("rateLimited");
+    },
+    pinged(peer) {
+      if (peer.feeding !== "closed") allowed(peer, NOTHING);
     },
     release(peer) {
       const waiting = peer.waiting ?? [];

@@ -1,5 +1,7 @@
 import type { Principal } from "../http/route.js";
+import type { StreamPosition } from "../platform/event-log/event-log.js";
 import type { Role } from "../projects/access.js";
+import { PendingAcks } from "./acks.js";
 import { textFrame } from "./frame.js";
 import { CLOSE, type CloseName } from "./protocol.js";
 import type { TokenBucket } from "./token-bucket.js";
@@ -57,10 +59,11 @@ export class Peer {
   expiresAt: number;
   role: Role;
   feeding: "live" | "replay" | "closed" = "replay";
-  /** Seq up to which it has been served; only meaningful while not `live`. */
-  served = 0;
-  /** Acks that wait for their place in the stream: seq → text of the ack. */
-  readonly acks = new Map<number, string>();
+  /** How far it has been served; only meaningful while not `live`. */
+  served: StreamPosition = { epoch: "", seq: 0 };
+  /** Where it was told to begin anew: what is not after that was passed over. */
+  resyncedAt: StreamPosition = { epoch: "", seq: 0 };
+  readonly acks = new PendingAcks();
   /** Counts replays, so that a newer one ends the one before. */
   replays = 0;
   /** Set by the room for one flush when its bytes differ from everybody else's. */

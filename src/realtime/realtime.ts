@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { PresenceSessionStore } from "../activity/store/presence-session-store.js";
+import type { Documents } from "../documents/documents.js";
 import type { AuthzWatch } from "../events/authz-watch.js";
 import type { EventConsumer } from "../events/dispatcher.js";
 import type { Clock } from "../platform/clock.js";
@@ -21,9 +22,12 @@ import {
   type SocketLimits,
   type SocketObserver,
 } from "./server.js";
+import { createYjsDialects } from "./yjs/yjs.js";
 
 /** What the sockets of a node stand on. */
 export interface RealtimeDeps {
+  /** Live documents; without them only events are served. */
+  readonly documents?: Documents;
   readonly nodeId: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -88,7 +92,22 @@ export function createRealtime(deps: RealtimeDeps): Realtime {
     logger,
     recorded,
   });
-  const server = createRealtimeServer({ ...deps, hub, messages, liveAccess, presence });
+  const server = createRealtimeServer({
+    ...deps,
+    limits: { ...deps.limits, softBytes: BOUNDS.softBytes },
+    hub,
+    messages,
+    liveAccess,
+    presence,
+    dialects: deps.documents
+      ? createYjsDialects({
+          ...deps,
+          documents: deps.documents,
+          liveAccess,
+          bytesPerSecond: deps.limits.bytesPerSecond,
+        })
+      : [],
+  });
   return {
     hub,
     presence,

@@ -1,16 +1,24 @@
 import type { EventLog, StreamEntry, StreamPosition } from "../platform/event-log/event-log.js";
-import { placedText, senderOf } from "./event-text.js";
+import { messageIdOf, placedText, senderOf } from "./event-text.js";
 import { textFrame } from "./frame.js";
 import type { Peer } from "./peer.js";
+import { ack } from "./protocol.js";
 
 /** Entries read from the log at once. */
 const PAGE = 500;
+/** Longer than a room gathers frames. */
+const GATHERED_MS = 10;
+
+/** Why a client has to begin anew. */
+export type ResyncReason = "window" | "epoch" | "ahead" | "history_lost";
 
 /** The part of a room that a replay needs. */
 export interface ReplayRoom {
   readonly projectId: string;
   readonly position: StreamPosition;
   rejoin(peer: Peer): boolean;
+  /** Tells the client to begin anew at the room's position. */
+  resync(peer: Peer, reason: ResyncReason): void;
   catchUp(): Promise<void>;
 }
 
@@ -35,7 +43,10 @@ export async function replayTo(
   for (;;) {
     if (ended()) return "ended";
     const target = room.position;
-    if (at.epoch === target.epoch && at.seq === target.seq && room.rejoin(peer)) return "ok";
+    if (at.epoch === target.epoch && at.seq === target.seq) {
+      peer.served = at;
+      if (room.rejoin(peer)) return "ok";
+    }
     const slice = await log.readAfter(room.projectId, at, PAGE).catch(() => undefined);
     if (ended()) return "ended";
     if (!slice) {
@@ -43,23 +54,26 @@ export async function replayTo(
       return "ended";
     }
     if (!slice.complete) {
-      resync(room, peer, at, slice.head);
+      if (slice.head.epoch !== room.position.epoch) await room.catchUp();
+      if (ended()) return "ended";
+      room.resync(peer, reasonOf(at, slice.head));
+      room.rejoin(peer);
       return "resync";
     }
     // The log may be ahead of the room's feed; what the feed has not handed on yet will come by the fan-out.
-    const limit = room.position.seq;
+    const limit = room.position.epoch === at.epoch ? room.position.seq : 0;
     const entries = slice.entries.filter((entry) => entry.seq <= limit);
     for (const part of parts(peer, entries, sliceBytes)) {
       peer.transport.write(part.frames);
-      peer.served = part.last;
       at = { epoch: at.epoch, seq: part.last };
+      peer.served = at;
       if (peer.transport.queuedBytes >= sliceBytes) await drained(peer);
       if (ended()) return "ended";
     }
     if (entries.length === 0) {
       // The client is ahead of this node's feed: let the feed catch up, and its gathered frames leave.
       await room.catchUp();
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, GATHERED_MS));
     }
   }
 }
@@ -73,16 +87,13 @@ function* parts(
   let bytes = 0;
   let last = 0;
   for (const entry of entries) {
-    const acked = peer.acks.get(entry.seq);
-    // Its own event is not told to it again when the ack stands for it.
-    if (acked === undefined || senderOf(entry.data) !== peer.connectionId) {
-      const frame = textFrame(placedText(entry));
+    // Its own event is not told to it again: the ack stands for it.
+    const own = senderOf(entry.data) === peer.connectionId;
+    const texts = [own ? ack(messageIdOf(entry.id), entry.seq, entry.epoch) : placedText(entry)];
+    for (const text of [...texts, ...peer.acks.at(entry)]) {
+      const frame = textFrame(text);
       frames.push(frame);
       bytes += frame.length;
-    }
-    if (acked !== undefined) {
-      frames.push(textFrame(acked));
-      peer.acks.delete(entry.seq);
     }
     last = entry.seq;
     if (bytes < sliceBytes) continue;
@@ -93,17 +104,9 @@ function* parts(
   if (frames.length > 0) yield { frames: Buffer.concat(frames), last };
 }
 
-function resync(room: ReplayRoom, peer: Peer, asked: StreamPosition, head: StreamPosition): void {
-  const reason = asked.epoch !== head.epoch ? "epoch" : asked.seq > head.seq ? "ahead" : "window";
-  const { epoch, seq } = room.position;
-  peer.served = seq;
-  peer.send(JSON.stringify({ type: "resync", reason, seq, epoch }));
-  for (const [acked, text] of peer.acks) {
-    if (acked > seq) continue;
-    peer.send(text);
-    peer.acks.delete(acked);
-  }
-  room.rejoin(peer);
+function reasonOf(asked: StreamPosition, head: StreamPosition): ResyncReason {
+  if (asked.epoch !== head.epoch) return "epoch";
+  return asked.seq > head.seq ? "ahead" : "window";
 }
 
 /** Resolves when nothing is queued for the client any more, or it is gone. */

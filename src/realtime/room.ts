@@ -1,11 +1,16 @@
-import type { EventLog, StreamEntry, StreamPosition } from "../platform/event-log/event-log.js";
+import type {
+  Appended,
+  EventLog,
+  StreamEntry,
+  StreamPosition,
+} from "../platform/event-log/event-log.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
-import { placedText, senderOf } from "./event-text.js";
+import { messageIdOf, placedText, senderOf } from "./event-text.js";
 import { type Feed, openFeed } from "./feed.js";
 import { textFrame } from "./frame.js";
 import type { Peer } from "./peer.js";
 import { ack } from "./protocol.js";
-import { replayTo } from "./replay.js";
+import { type ResyncReason, replayTo } from "./replay.js";
 
 /** What rooms report. */
 export interface RoomObserver {
@@ -26,7 +31,7 @@ export interface RoomBounds {
 
 /** An entry framed for everybody. */
 interface Framed {
-  readonly seq: number;
+  readonly entry: StreamEntry;
   readonly frame: Buffer;
   readonly sender: Peer | undefined;
 }
@@ -35,6 +40,8 @@ interface Framed {
 const MAX_GATHER_MS = 8;
 /** A room that was quiet for this long sends its next frame at once. */
 const IDLE_MS = 10;
+/** An append of this node that pub/sub has not brought after this long is looked for in the log. */
+const OWN_APPEND_MS = 100;
 /** How often ephemeral events leave: 30 times a second. */
 const EPHEMERAL_MS = 33;
 
@@ -55,6 +62,9 @@ export class Room {
   #lastFlushAt = 0;
   #lastFlushMs = 0;
   #ephemeralTimer: NodeJS.Timeout | undefined;
+  #appendTimer: NodeJS.Timeout | undefined;
+  /** Epochs this room was in before. */
+  readonly #past = new Set<string>();
   #feed: Feed | undefined;
 
   private constructor(
@@ -78,7 +88,11 @@ export class Room {
     const feed = await openFeed(deps, projectId, {
       entry: (entry) => room.#take(entry),
       reset: (position) => room.#reset(position),
-      repaired: (outcome) => observer.gapRepaired(outcome),
+      repaired(outcome) {
+        observer.gapRepaired(outcome);
+        // A page at a time, so that a long repair is no burst that nobody could take.
+        room.flush();
+      },
     });
     room.#feed = feed;
     room.#flushed = feed.position;
@@ -114,7 +128,8 @@ export class Room {
     if (peer.feeding === "closed") return;
     this.#live.delete(peer);
     peer.feeding = "replay";
-    peer.served = since.seq;
+    // A client's word about where it is counts once the log has confirmed it.
+    peer.served = isPassed(since, this.#flushed) ? since : { epoch: "", seq: 0 };
     const outcome = await replayTo(this.deps.log, this, peer, since, this.bounds.softBytes);
     if (outcome === "ended") return;
     this.flush();
@@ -125,21 +140,44 @@ export class Room {
   /** Puts a client that has been served up to the room's position back into the fan-out; false when it has not. */
   rejoin(peer: Peer): boolean {
     if (peer.feeding !== "replay" || !this.peers.has(peer.connectionId)) return false;
-    if (peer.served < this.#flushed.seq) return false;
+    if (peer.served.epoch !== this.#flushed.epoch || peer.served.seq < this.#flushed.seq) return false;
+    // A resend may be of something the client had before it came.
+    for (const text of peer.acks.upTo(peer.served)) peer.send(text);
     peer.feeding = "live";
     this.#live.add(peer);
     return true;
   }
 
-  /** Acknowledges an append at its place in the stream: now when the client was served that far, else when it is. */
-  acknowledge(peer: Peer, messageId: string | null, position: StreamPosition): void {
-    const served = peer.feeding === "live" ? this.#flushed : { epoch: this.#flushed.epoch, seq: peer.served };
-    const text = ack(messageId, position.seq, position.epoch);
-    if (position.epoch !== served.epoch || position.seq <= served.seq) peer.send(text);
-    else {
-      peer.acks.set(position.seq, text);
-      this.#ackWaiters.add(peer);
+  /**
+   * Acknowledges an append at its place in the stream. A client's own event needs no more than that: in its place stands
+   * the ack. What is left is a resend, and what a resync passed over.
+   */
+  acknowledge(peer: Peer, messageId: string | null, appended: Appended): void {
+    const text = ack(messageId, appended.seq, appended.epoch);
+    const served = peer.feeding === "live" ? this.#flushed : peer.served;
+    if (isPassed(appended, served) || this.#past.has(appended.epoch)) {
+      const toldInPlace =
+        !appended.duplicate &&
+        appended.epoch === this.#flushed.epoch &&
+        !isPassed(appended, peer.resyncedAt);
+      if (!toldInPlace) peer.send(text);
+      return;
     }
+    peer.acks.add(appended, text, !appended.duplicate);
+    this.#ackWaiters.add(peer);
+    this.#appendTimer ??= setTimeout(() => {
+      this.#appendTimer = undefined;
+      if (!isPassed(appended, this.#flushed)) void this.catchUp();
+    }, OWN_APPEND_MS);
+  }
+
+  /** Tells a client to begin anew at the room's position; acks whose place is passed over follow. */
+  resync(peer: Peer, reason: ResyncReason): void {
+    peer.served = this.#flushed;
+    peer.resyncedAt = this.#flushed;
+    peer.send(JSON.stringify({ type: "resync", reason, ...this.#flushed }));
+    for (const text of peer.acks.passed(this.#flushed)) peer.send(text);
+    if (peer.acks.size === 0) this.#ackWaiters.delete(peer);
   }
 
   /** Keeps the newest ephemeral event of a session and type for the next tick. */
@@ -161,6 +199,7 @@ export class Room {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#appendTimer);
     clearTimeout(this.#ephemeralTimer);
     this.#ephemeralTimer = undefined;
     await this.#feed?.close();
@@ -169,7 +208,7 @@ export class Room {
   #take(entry: StreamEntry): void {
     const sender = senderOf(entry.data);
     this.#batch.push({
-      seq: entry.seq,
+      entry,
       frame: textFrame(placedText(entry)),
       sender: sender === null ? undefined : this.peers.get(sender),
     });
@@ -192,15 +231,11 @@ export class Room {
 
   #reset(position: StreamPosition): void {
     this.flush();
+    if (position.epoch !== this.#flushed.epoch) this.#past.add(this.#flushed.epoch);
     this.#flushed = position;
     this.#batchFrom = position;
-    const text = JSON.stringify({ type: "resync", reason: "history_lost", ...position });
-    for (const peer of this.#live) peer.send(text);
-    for (const peer of this.#ackWaiters) {
-      for (const acked of peer.acks.values()) peer.send(acked);
-      peer.acks.clear();
-    }
-    this.#ackWaiters.clear();
+    // A client that is fed from the log learns it there.
+    for (const peer of this.#live) this.resync(peer, "history_lost");
   }
 
   /** Writes what was gathered: one buffer for everybody, a buffer of its own for who sent part of it. */
@@ -238,12 +273,11 @@ export class Room {
 
   #customFrames(peer: Peer, batch: readonly Framed[]): Buffer {
     const frames: Buffer[] = [];
-    for (const framed of batch) {
-      if (framed.sender !== peer) frames.push(framed.frame);
-      const acked = peer.acks.get(framed.seq);
-      if (acked === undefined) continue;
-      frames.push(textFrame(acked));
-      peer.acks.delete(framed.seq);
+    for (const { entry, frame, sender } of batch) {
+      frames.push(
+        sender === peer ? textFrame(ack(messageIdOf(entry.id), entry.seq, entry.epoch)) : frame,
+      );
+      for (const text of peer.acks.at(entry)) frames.push(textFrame(text));
     }
     if (peer.acks.size === 0) this.#ackWaiters.delete(peer);
     return Buffer.concat(frames);
@@ -257,12 +291,11 @@ export class Room {
     }
     this.#live.delete(peer);
     peer.feeding = "replay";
-    peer.served = this.#flushed.seq;
+    peer.served = this.#flushed;
     peer.slowSince = performance.now();
-    const epoch = this.#flushed.epoch;
     peer.transport.onceDrained(() => {
       peer.slowSince = 0;
-      if (peer.feeding === "replay") void this.resume(peer, { epoch, seq: peer.served }, false);
+      if (peer.feeding === "replay") void this.resume(peer, peer.served, false);
     });
   }
 
@@ -295,4 +328,9 @@ export class Room {
     this.observer.delivered(count, bytes);
     if (dropped > 0) this.observer.droppedEphemeral(dropped);
   }
+}
+
+/** True when what was appended at `position` is not after `served`, in the same epoch. */
+function isPassed(position: StreamPosition, served: StreamPosition): boolean {
+  return position.epoch === served.epoch && position.seq <= served.seq;
 }

@@ -1,6 +1,6 @@
-import { z } from "zod";
 import { AppError } from "../errors.js";
 import { defineRoute, type Route } from "../http/route.js";
+import { projectParams } from "../projects/schema.js";
 import type { Presence } from "./presence.js";
 import { presenceList } from "./schema.js";
 
@@ -20,7 +20,7 @@ export function createRealtimeRoutes(deps: {
         tag: "Realtime",
         summary: "Who is connected now, on every node",
         auth: "user",
-        params: z.strictObject({ projectId: z.uuid() }),
+        params: projectParams,
         replies: { 200: { description: "Users with at least one open socket.", body: presenceList } },
         problems: ["not_found", "feature_disabled"],
       },

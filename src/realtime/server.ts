@@ -49,6 +49,24 @@ export interface RealtimeServer {
   drain(spreadMs: number): Promise<void>;
 }
 
+/** Another protocol on this port, by path. */
+export interface Dialect {
+  serves(pathname: string): boolean;
+  /** Decides about an upgrade whose origin and rate are in order, and accepts it; what it throws is the answer. */
+  upgrade(
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    url: URL,
+    takeSeat: TakeSeat,
+  ): Promise<void>;
+  /** Closes its sockets with 1012, spread over `spreadMs`. */
+  drain(spreadMs: number): Promise<void>;
+}
+
+/** Counts a socket of an account; gives it back when called. @throws AppError `quota_exceeded`. */
+export type TakeSeat = (userId: string) => () => void;
+
 interface Admitted {
   readonly principal: Principal & { readonly expiresAt: number };
   readonly membership: Membership;
@@ -68,13 +86,14 @@ export function createRealtimeServer(deps: {
   authenticateTicket: AuthenticateToken;
   lookUp: LookUpMembership;
   rateLimiter: RateLimiter;
-  limits: SocketLimits;
+  limits: SocketLimits & { readonly softBytes: number };
   allowedOrigins: readonly string[];
   /** The client's address as the HTTP side sees it (`TRUST_PROXY`). */
   addressOf: (request: IncomingMessage) => string;
   observer: SocketObserver;
   clock: Clock;
   logger: Logger;
+  dialects: readonly Dialect[];
 }): RealtimeServer {
   const { hub, limits, logger, observer } = deps;
   const websockets = new WebSocketServer({
@@ -87,34 +106,52 @@ export function createRealtimeServer(deps: {
   const perUser = new Map<string, number>();
   let pending = 0;
   let draining = false;
-  const stopKeeping = keepAlive(hub, deps.clock);
+  const stopKeeping = keepAlive(hub, deps.clock, limits.softBytes);
+
+  function requireServing(): void {
+    if (draining) throw new AppError("shutting_down", { headers: { "Retry-After": "2" } });
+  }
 
   async function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    if (draining) throw new AppError("shutting_down", { headers: { "Retry-After": "2" } });
+    requireServing();
     const url = upgradeUrl(request);
-    if (url.pathname !== "/") throw new AppError("not_found");
+    const dialect = deps.dialects.find(({ serves }) => serves(url.pathname));
+    if (!dialect && url.pathname !== "/") throw new AppError("not_found");
     checkOrigin(request, deps.allowedOrigins);
-    const wanted = readEventsRequest(request, url);
+    const wanted = dialect ? undefined : readEventsRequest(request, url);
     const verdict = await deps.rateLimiter.consume(
       limits.connects,
       addressKey(plainAddress(deps.addressOf(request))),
     );
     if (limits.connects.limit > 0 && !verdict.allowed) throw rateLimited(limits.connects, verdict);
-    const principal = await authenticate(wanted);
-    if ((perUser.get(principal.userId) ?? 0) >= limits.socketsPerUser) {
-      throw new AppError("quota_exceeded", {
-        detail: `An account has at most ${limits.socketsPerUser} open sockets.`,
-        extensions: { limit: limits.socketsPerUser },
-        headers: { "Retry-After": "10" },
-      });
+    if (!wanted) {
+      await dialect?.upgrade(request, socket, head, url, takeSeat);
+      return;
     }
-    perUser.set(principal.userId, (perUser.get(principal.userId) ?? 0) + 1);
+    const principal = await authenticate(wanted);
+    takeSeat(principal.userId);
     try {
       await admit(request, socket, head, wanted, principal);
     } catch (error) {
       forget(principal.userId);
       throw error;
     }
+  }
+
+  function takeSeat(userId: string): () => void {
+    if ((perUser.get(userId) ?? 0) >= limits.socketsPerUser) {
+      throw new AppError("quota_exceeded", {
+        detail: `An account has at most ${limits.socketsPerUser} open sockets.`,
+        extensions: { limit: limits.socketsPerUser },
+        headers: { "Retry-After": "10" },
+      });
+    }
+    perUser.set(userId, (perUser.get(userId) ?? 0) + 1);
+    let taken = true;
+    return () => {
+      if (taken) forget(userId);
+      taken = false;
+    };
   }
 
   function authenticate(wanted: EventsRequest): Promise<Principal & { readonly expiresAt: number }> {
@@ -147,6 +184,7 @@ export function createRealtimeServer(deps: {
       // The room may have been closed for want of clients while presence was read.
       const open = hub.opened(wanted.projectId) === room;
       if (opening.stale || !open) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
+      requireServing();
       if (socket.destroyed) {
         forget(principal.userId);
         return;
@@ -167,7 +205,9 @@ export function createRealtimeServer(deps: {
     presence: readonly unknown[],
   ): void {
     const { principal, membership, room } = admitted;
+    let accepted = false;
     websockets.handleUpgrade(request, socket, head, (websocket) => {
+      accepted = true;
       socket.setNoDelay(true);
       const now = performance.now();
       const identity = { ...principal, connectionId: v7(), projectId: room.projectId, name: membership.name };
@@ -184,6 +224,7 @@ export function createRealtimeServer(deps: {
       websocket.on("pong", () => {
         peer.heardAt = performance.now();
       });
+      websocket.on("ping", () => deps.messages.pinged(peer));
       websocket.on("error", (error) => logger.debug("socket error", { sessionId: peer.connectionId, error }));
       websocket.on("close", (code) => gone(peer, room, code));
       const position = room.join(peer);
@@ -199,8 +240,12 @@ export function createRealtimeServer(deps: {
       );
       observer.opened();
       deps.presence.entered(peer);
+      if (hub.degraded !== undefined)
+        peer.send(JSON.stringify({ type: "server.degraded", dependency: hub.degraded }));
       if (since) void room.resume(peer, since, true);
     });
+    // `ws` has answered a handshake that is none.
+    if (!accepted) forget(principal.userId);
   }
 
   function gone(peer: Peer, room: Room, code: number): void {
@@ -248,7 +293,7 @@ export function createRealtimeServer(deps: {
     async drain(spreadMs) {
       draining = true;
       stopKeeping();
-      await closeAll(hub, spreadMs);
+      await Promise.all([closeAll(hub, spreadMs), ...deps.dialects.map((each) => each.drain(spreadMs))]);
     },
   };
 }

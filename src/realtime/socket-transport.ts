@@ -61,6 +61,8 @@ export class SocketTransport implements Transport {
   close(code: number, reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
+    // The client's half of the closing handshake has to be read.
+    this.websocket.resume();
     this.websocket.close(code, reason.slice(0, 120));
     setTimeout(() => this.websocket.terminate(), CLOSE_TIMEOUT_MS).unref();
   }

@@ -1,10 +1,9 @@
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { z } from "zod";
 import { AppError } from "../errors.js";
-import { toAppError, toProblem, validationProblem } from "../http/problem.js";
+import { problemMessage, toAppError, toProblem, validationProblem } from "../http/problem.js";
+import { requestIdOf } from "../http/request-id.js";
 import type { StreamPosition } from "../platform/event-log/event-log.js";
 
 /** What a client asks for when it opens a socket of the JSON dialect. */
@@ -63,6 +62,20 @@ export function readEventsRequest(request: IncomingMessage, url: URL): EventsReq
   };
 }
 
+/** The token or ticket of an upgrade whose query is not ours to judge: in the query, in `Authorization`, or as sub-protocol. */
+export function tokenOf(
+  request: IncomingMessage,
+  url: URL,
+): { readonly token: string | undefined; readonly ticket: string | undefined } {
+  const protocols = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((part) => part.trim());
+  const fromProtocol = protocols[0] === "bearer" ? protocols[1] : undefined;
+  const fromHeader = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
+  return {
+    token: url.searchParams.get("token") ?? fromHeader ?? fromProtocol,
+    ticket: url.searchParams.get("ticket") ?? undefined,
+  };
+}
+
 /**
  * Checks a browser's `Origin` by equality; a client without one is no browser.
  *
@@ -90,21 +103,8 @@ function sameHost(origin: string, host: string): boolean {
 /** Answers an upgrade that is refused: a problem over plain HTTP, then the end of the connection. */
 export function refuseUpgrade(socket: Duplex, request: IncomingMessage, error: unknown): AppError {
   const known = toAppError(error);
-  const path = (request.url ?? "/").split("?")[0] ?? "/";
-  const problem = toProblem(known, { requestId: randomUUID(), path: path.slice(0, 300) });
-  const body = JSON.stringify(problem.body);
-  const headers = {
-    ...problem.headers,
-    "Content-Type": "application/problem+json",
-    "Content-Length": String(Buffer.byteLength(body)),
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    Connection: "close",
-  };
-  const head = Object.entries(headers)
-    .map(([name, value]) => `${name}: ${value}\r\n`)
-    .join("");
+  const requestId = requestIdOf(request.headers["x-request-id"]);
   socket.once("error", () => socket.destroy());
-  socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}\r\n${head}\r\n${body}`);
+  socket.end(problemMessage(toProblem(known, { requestId, target: request.url })));
   return known;
 }

@@ -39,8 +39,8 @@ export interface RequestOptions {
   readonly headers?: Record<string, string>;
 }
 
-/** A client of the API at `base`. */
-export function createApi(base: string): Api {
+/** A client of the API at `base`, that sends these headers with every request. */
+export function createApi(base: string, always: Record<string, string> = {}): Api {
   async function request(
     method: string,
     path: string,
@@ -52,6 +52,7 @@ export function createApi(base: string): Api {
       headers: {
         ...(content === undefined ? {} : { "content-type": "application/json" }),
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...always,
         ...headers,
       },
       ...(content === undefined ? {} : { body: content }),

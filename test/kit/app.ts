@@ -1,8 +1,12 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { type App, createApp } from "../../src/app.js";
 import { readConfig } from "../../src/config.js";
+import type { Clock } from "../../src/platform/clock.js";
 import type { PostgresConnection } from "../../src/platform/database/postgres-connection.js";
 import { createNullLogger, type Logger } from "../../src/platform/observability/logger.js";
 import { type Api, createApi } from "./api.js";
@@ -26,7 +30,7 @@ export const TEST_SECRETS = {
 } as const;
 
 /** Settings of every node under test: quick hashes, wide limits, free ports. */
-const TEST_ENV = {
+export const TEST_ENV = {
   NODE_ENV: "test",
   PORT: "0",
   WS_PORT: "0",
@@ -51,6 +55,9 @@ export async function startTestNode(
     readonly env?: Record<string, string>;
     readonly database?: TestDatabase;
     readonly logger?: Logger;
+    readonly clock?: Clock;
+    /** Gets what the process would print: mails, for example. */
+    readonly announce?: (text: string) => void;
   } = {},
 ): Promise<TestNode> {
   const database = options.database ?? (await createTestDatabase());
@@ -62,7 +69,11 @@ export async function startTestNode(
     ...connectionEnv(database.connection),
     ...options.env,
   };
-  const app = await createApp(readConfig(env), { logger: options.logger ?? createNullLogger() });
+  const app = await createApp(readConfig(env), {
+    logger: options.logger ?? createNullLogger(),
+    ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.announce ? { announce: options.announce } : {}),
+  });
   const clients: SocketClient[] = [];
   await app.start();
   const httpUrl = app.httpUrl ?? "";
@@ -83,6 +94,54 @@ export async function startTestNode(
       for (const client of clients) client.terminate();
       await app.stop();
       if (!options.database) await database.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A node in a process of its own. */
+export interface ChildNode {
+  readonly httpUrl: string;
+  readonly wsUrl: string;
+  readonly api: Api;
+  /** Ends it without a chance to say goodbye. */
+  kill(): Promise<void>;
+}
+
+/** Starts a node in a process of its own, on the database given. */
+export async function startChildNode(
+  database: Pick<TestDatabase, "connection">,
+  env: Record<string, string> = {},
+): Promise<ChildNode> {
+  const folder = mkdtempSync(path.join(tmpdir(), "atelier-node-"));
+  const kit = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+  const child: ChildProcess = spawn(
+    process.execPath,
+    ["--import", kit("typescript-loader.mjs"), kit("document-node.ts")],
+    {
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        ...TEST_ENV,
+        DATA_DIR: folder,
+        LOG_DIR: path.join(folder, "logs"),
+        ...connectionEnv(database.connection),
+        ...env,
+      },
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    },
+  );
+  const [{ httpUrl, wsUrl }] = (await Promise.race([
+    once(child, "message"),
+    once(child, "exit").then(([code]) => Promise.reject(new Error(`the node ended with ${code}`))),
+  ])) as [{ httpUrl: string; wsUrl: string }];
+  return {
+    httpUrl,
+    wsUrl,
+    api: createApi(`${httpUrl}/api/v1`),
+    async kill() {
+      const ended = child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined;
+      child.kill("SIGKILL");
+      await ended;
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -9,6 +9,8 @@ export class FakeTransport implements Transport {
   closed: { code: number; reason: string } | undefined;
   /** While true nothing is taken off the queue. */
   stalled = false;
+  /** Messages of this type get lost. */
+  silent: string | undefined;
   #queue: Buffer[] = [];
   #drained: (() => void)[] = [];
 
@@ -24,7 +26,10 @@ export class FakeTransport implements Transport {
 
   /** Takes everything that is queued. */
   read(): void {
-    for (const frames of this.#queue.splice(0)) this.messages.push(...decodeTextFrames(frames));
+    for (const frames of this.#queue.splice(0))
+      this.messages.push(
+        ...decodeTextFrames(frames).filter(({ type }) => this.silent === undefined || type !== this.silent),
+      );
     const listeners = this.#drained.splice(0);
     for (const listener of listeners) listener();
   }

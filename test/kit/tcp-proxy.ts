@@ -23,8 +23,8 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** Starts a door on a free loopback port that leads to `target`. */
-export async function startTcpProxy(target: NetConnectOpts): Promise<TcpProxy> {
+/** Starts a door on a free loopback port that leads to `target`; bytes take `latencyMs` longer each way. */
+export async function startTcpProxy(target: NetConnectOpts, latencyMs = 0): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   const frozen = new Set<Socket>();
   let stalled = false;
@@ -41,8 +41,12 @@ export async function startTcpProxy(target: NetConnectOpts): Promise<TcpProxy> {
       ] as const) {
         sockets.add(from);
         from.on("data", (bytes: Buffer) => {
-          if (stalled) frozen.add(from);
-          else if (!frozen.has(from) && !to.destroyed) to.write(bytes);
+          const pass = () => {
+            if (stalled) frozen.add(from);
+            else if (!frozen.has(from) && !to.destroyed) to.write(bytes);
+          };
+          if (latencyMs > 0) setTimeout(pass, latencyMs);
+          else pass();
         });
         from.on("error", () => from.destroy());
         from.on("close", () => {

@@ -5,6 +5,15 @@ export interface StreamPosition {
   readonly seq: number;
 }
 
+/** A position whose entry is known to the caller. */
+export interface KnownPosition extends StreamPosition {
+  /**
+   * Id of the entry at `seq`. A stream that has another entry there, or none yet, came back older than it was and is born
+   * anew: give it only when this process has seen the entry, never on a client's word.
+   */
+  readonly id?: string | undefined;
+}
+
 /** One entry of a stream. */
 export interface StreamEntry extends StreamPosition {
   /** The idempotency key it was appended with. */
@@ -54,7 +63,7 @@ export interface EventLog {
    */
   append(stream: string, id: string, data: string): Promise<Appended>;
   /** Entries after `after`, at most `limit` of them (default 10,000), oldest first. */
-  readAfter(stream: string, after: StreamPosition, limit?: number): Promise<StreamSlice>;
+  readAfter(stream: string, after: KnownPosition, limit?: number): Promise<StreamSlice>;
   /**
    * Where the stream stands now; a stream that never was stands at seq 0 of a fresh epoch that is kept. A stream that
    * was idle for longer than the window is gone, and its epoch with it.

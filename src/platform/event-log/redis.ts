@@ -66,7 +66,9 @@ export function createRedisEventLog(options: {
       let from = Number.isSafeInteger(after.seq) ? after.seq : -1;
       for (;;) {
         const size = Math.max(1, Math.min(PAGE, limit - entries.length));
-        const reply = await read(keysOf(stream), [...standing(stream), after.epoch, from, size]);
+        // Once it has been compared, the pages after the first one need no comparison.
+        const known = from === after.seq ? (after.id ?? "") : "";
+        const reply = await read(keysOf(stream), [...standing(stream), after.epoch, from, size, known]);
         const [epoch, seq, page] = reply as [string, number, RawEntry[]?];
         const head = note(stream, epoch, seq);
         if (!page || (page.length === 0 && from < seq)) return { complete: false, head };

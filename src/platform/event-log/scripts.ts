@@ -10,15 +10,18 @@
 const STAND = `
 local max_age = tonumber(ARGV[4])
 local ttl = math.ceil(max_age * 1.02) + 10
+local function bear()
+  redis.call('UNLINK', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', 0)
+  redis.call('PEXPIRE', KEYS[1], ttl)
+  return ARGV[1], 0, 0, false
+end
 local function stand(id)
   local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'swept', '=' .. id)
   local epoch, seq = state[1], tonumber(state[2])
   if not epoch or (seq > 0 and redis.call('EXISTS', KEYS[2]) == 0)
       or (epoch == ARGV[2] and seq < tonumber(ARGV[3])) then
-    redis.call('UNLINK', KEYS[1], KEYS[2])
-    redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', 0)
-    redis.call('PEXPIRE', KEYS[1], ttl)
-    return ARGV[1], 0, 0, false
+    return bear()
   end
   return epoch, seq, tonumber(state[3] or 0), state[4]
 end
@@ -77,12 +80,20 @@ return {epoch, seq, 0}
 `;
 
 /**
- * ARGV from 5: epoch and seq to read after, number of entries. Answers epoch, seq, and the entries as XRANGE gives
- * them, which begin later when the window does not reach; no third member when the position is not of this stream.
+ * ARGV from 5: epoch and seq to read after, number of entries, id of the entry at that seq or ''. Answers epoch, seq, and
+ * the entries as XRANGE gives them, which begin later when the window does not reach; no third member when the position is
+ * not of this stream. With another entry where the id should be, or none yet, the stream is born anew.
  */
 export const READ_AFTER = `${STAND}
-local epoch, seq = stand('')
+local epoch, seq, _, known = stand(ARGV[8])
 local from = tonumber(ARGV[6])
+if ARGV[8] ~= '' and epoch == ARGV[5] and tonumber(known or -1) ~= from then
+  local place = string.format('%.0f-0', from)
+  if from > seq or #redis.call('XRANGE', KEYS[2], place, place) > 0 then
+    epoch, seq = bear()
+    return {epoch, seq}
+  end
+end
 if epoch ~= ARGV[5] or from < 0 or from > seq then return {epoch, seq} end
 if from == seq then return {epoch, seq, {}} end
 return {epoch, seq, redis.call('XRANGE', KEYS[2], string.format('%.0f-0', from + 1), '+', 'COUNT', ARGV[7])}

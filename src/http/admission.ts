@@ -1,0 +1,51 @@
+import type { Request, Response } from "express";
+import { AppError } from "../errors.js";
+import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
+import type { HttpRateLimit } from "./rate-limit.js";
+import type { Principal } from "./route.js";
+
+/** Turns the `Authorization` header into a principal. */
+export interface Authenticator {
+  /** @throws AppError 401 codes, or `dependency_unavailable` when it cannot be decided (never 401 then). */
+  authenticate(authorization: string | undefined): Promise<Principal>;
+}
+
+/** What a request is let in by. */
+export interface AdmissionRule {
+  /** `user`: a valid token is needed; `public`: none is looked at; `any`: one is counted for its user, none is needed. */
+  readonly auth: "user" | "public" | "any";
+  /** Limits on top of the ones every request has. */
+  readonly limits?: readonly RateLimitPolicy[];
+}
+
+/** Lets a request in, or not: who it is from, then the limits; a refused token counts for the address. */
+export type Admit = (
+  request: Request,
+  response: Response,
+  rule: AdmissionRule,
+) => Promise<Principal | undefined>;
+
+/** Admission by these parts. */
+export function createAdmission(deps: {
+  readonly authenticator: Authenticator;
+  readonly rateLimit: HttpRateLimit;
+}): Admit {
+  const { authenticator, rateLimit } = deps;
+  return async (request, response, rule) => {
+    const { auth } = rule;
+    const authorization = request.get("authorization");
+    let principal: Principal | undefined;
+    let refused: unknown;
+    if (auth === "user" || (auth === "any" && authorization !== undefined)) {
+      principal = await authenticator.authenticate(authorization).catch((error: unknown) => {
+        refused = error;
+        return undefined;
+      });
+      if (principal) (response.locals as { userId?: string }).userId = principal.userId;
+    }
+    await rateLimit.admit(request, response, principal?.userId, rule);
+    if (auth === "user" && refused !== undefined)
+      throw refused instanceof Error ? refused : new AppError("unauthenticated");
+    return principal;
+  };
+}

@@ -1,0 +1,131 @@
+import {
+  HocuspocusProvider as Hocuspocus2,
+  HocuspocusProviderWebsocket as Hocuspocus2Socket,
+} from "hocuspocus-provider-2";
+import {
+  HocuspocusProvider as Hocuspocus3,
+  HocuspocusProviderWebsocket as Hocuspocus3Socket,
+} from "hocuspocus-provider-3";
+import {
+  HocuspocusProvider as Hocuspocus4,
+  HocuspocusProviderWebsocket as Hocuspocus4Socket,
+} from "hocuspocus-provider-4";
+import { WebSocket } from "ws";
+import { WebsocketProvider as YWebsocket1 } from "y-websocket-1";
+import { WebsocketProvider as YWebsocket2 } from "y-websocket-2";
+import { WebsocketProvider as YWebsocket3 } from "y-websocket-3";
+import * as Y from "yjs";
+
+/** The unmodified packages editors use. */
+export const PACKAGES = [
+  "y-websocket 1",
+  "y-websocket 2",
+  "y-websocket 3",
+  "hocuspocus 2",
+  "hocuspocus 3",
+  "hocuspocus 4",
+] as const;
+
+/** One of {@link PACKAGES}. */
+export type EditorPackage = (typeof PACKAGES)[number];
+
+/** An editor with one document open. */
+export interface Editor {
+  readonly doc: Y.Doc;
+  readonly text: Y.Text;
+  readonly awareness: {
+    readonly clientID: number;
+    getStates(): Map<number, Record<string, unknown>>;
+    setLocalStateField(name: string, value: unknown): void;
+    setLocalState(state: Record<string, unknown> | null): void;
+  };
+  /** The provider itself. */
+  readonly provider: any;
+  /** Resolves when the provider says that it has everything. */
+  synced(): Promise<void>;
+  /** Resolves when the text fits. */
+  reads(fits: string | ((text: string) => boolean), ms?: number): Promise<void>;
+  close(): void;
+}
+
+/** Where and as whom to open a document. */
+export interface EditorTarget {
+  readonly wsUrl: string;
+  readonly token: string;
+  readonly workspaceId: string;
+  readonly path: string;
+}
+
+/** Waits until `look` gives something; rejects after `ms`. */
+export async function until<T>(look: () => T | undefined | false, what: string, ms = 8_000): Promise<T> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    const found = look();
+    if (found !== undefined && found !== false) return found as T;
+    if (performance.now() > deadline) throw new Error(`${what} did not come about`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Opens a document with one of the packages. */
+export function openEditor(name: EditorPackage, target: EditorTarget, doc = new Y.Doc()): Editor {
+  const provider: any = name.startsWith("y-websocket")
+    ? openYWebsocket(name, target, doc)
+    : openHocuspocus(name, target, doc);
+  const text = doc.getText("content");
+  return {
+    doc,
+    text,
+    provider,
+    awareness: provider.awareness,
+    async synced() {
+      await until(() => provider.synced === true, `${name}: synced`);
+    },
+    async reads(fits, ms) {
+      const ok = typeof fits === "string" ? (read: string) => read === fits : fits;
+      await until(() => ok(text.toJSON()), `${name}: the text ${String(fits).slice(0, 60)}`, ms).catch(
+        (error) => {
+          throw new Error(`${error.message}; it reads ${JSON.stringify(text.toJSON().slice(0, 200))}`);
+        },
+      );
+    },
+    close() {
+      provider.destroy();
+      provider.configuration?.websocketProvider?.destroy();
+      doc.destroy();
+    },
+  };
+}
+
+function openYWebsocket(
+  name: EditorPackage,
+  { wsUrl, token, workspaceId, path }: EditorTarget,
+  doc: Y.Doc,
+): unknown {
+  const Provider: any = {
+    "y-websocket 1": YWebsocket1,
+    "y-websocket 2": YWebsocket2,
+    "y-websocket 3": YWebsocket3,
+  }[name as "y-websocket 1"];
+  return new Provider(`${wsUrl}/yjs/${workspaceId}`, path, doc, {
+    params: { token },
+    WebSocketPolyfill: WebSocket,
+    disableBc: true,
+  });
+}
+
+function openHocuspocus(
+  name: EditorPackage,
+  { wsUrl, token, workspaceId, path }: EditorTarget,
+  doc: Y.Doc,
+): unknown {
+  const [Provider, Socket]: any[] = {
+    "hocuspocus 2": [Hocuspocus2, Hocuspocus2Socket],
+    "hocuspocus 3": [Hocuspocus3, Hocuspocus3Socket],
+    "hocuspocus 4": [Hocuspocus4, Hocuspocus4Socket],
+  }[name as "hocuspocus 2"];
+  const websocketProvider = new Socket({ url: `${wsUrl}/hocuspocus`, WebSocketPolyfill: WebSocket });
+  const provider = new Provider({ websocketProvider, name: `${workspaceId}/${path}`, document: doc, token });
+  provider.attach?.();
+  return provider;
+}
