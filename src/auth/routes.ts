@@ -72,6 +72,7 @@ export function accountRoutes(deps: {
         auth: "public",
         body: refreshBody,
         limits: [policies.refreshAddress],
+        ownLimits: true,
         replies: { 200: { description: "The next pair.", body: z.strictObject({ tokens: tokensSchema }) } },
         problems: ["invalid_token", "session_expired", "session_revoked", "refresh_reused"],
       },

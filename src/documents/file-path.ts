@@ -9,7 +9,7 @@ const REFUSED = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069\\:*?"<>|]/u;
 /** Why `path` cannot be the path of a file, or undefined: relative, with `/`, no `.` or `..`, no name ending in a dot or space. */
 export function pathFault(path: string): string | undefined {
   if (path.length === 0) return "must not be empty";
-  if ([...path].length > MAX_PATH) return `must have at most ${MAX_PATH} characters`;
+  if (Array.from(path).length > MAX_PATH) return `must have at most ${MAX_PATH} characters`;
   if (textFault(path) !== undefined || REFUSED.test(path))
     return "must not hold control or reserved characters";
   if (path.normalize("NFC") !== path) return "must be in Unicode normalization form C";

@@ -203,20 +203,20 @@ export class Room {
   }
 
   #track(work: Promise<unknown>): void {
-    const done: Promise<void> = work.then(
+    const tracked: Promise<void> = work.then(
       () => {
-        this.#inFlight.delete(done);
+        this.#inFlight.delete(tracked);
       },
       (error: unknown) => {
-        this.#inFlight.delete(done);
+        this.#inFlight.delete(tracked);
         // The document now holds something the log does not.
         if (error instanceof AppError && error.code === "not_found") this.end("gone");
         this.events.broken();
         throw error;
       },
     );
-    done.catch(() => undefined);
-    this.#inFlight.add(done);
+    tracked.catch(() => undefined);
+    this.#inFlight.add(tracked);
   }
 
   /** An update that is in the document already is in the log at `seq`. */

@@ -325,7 +325,7 @@ export function createRooms(deps: {
       closed = true;
       clearInterval(timer);
       await log.drained(5_000);
-      for (const documentId of [...opened.keys()]) drop(documentId, "restart");
+      for (const documentId of opened.keys()) drop(documentId, "restart");
     },
   };
   return rooms;

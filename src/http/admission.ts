@@ -16,6 +16,8 @@ export interface AdmissionRule {
   readonly auth: "user" | "public" | "any";
   /** Limits on top of the ones every request has. */
   readonly limits?: readonly RateLimitPolicy[];
+  /** True when its own limits stand in place of the anonymous one (except in strict mode). */
+  readonly ownLimits?: boolean;
 }
 
 /** Lets a request in, or not: who it is from, then the limits; a refused token counts for the address. */

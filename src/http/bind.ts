@@ -41,7 +41,16 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
     locals.route = spec.path;
     // Read first, judged last: the token is looked at when there is something to do, not half a minute before.
     const bytes = await settle(readBody(request, response, spec.raw?.limit));
-    const principal = await deps.admit(request, response, spec);
+    const principal = await deps.admit(request, response, spec).catch(async (error: unknown) => {
+      const ended = spec.signsOut && error instanceof AppError && error.code === "session_revoked";
+      // A body may name another session, which only its holder may end.
+      if (ended && !(await bytes())?.length) return "ended" as const;
+      throw error;
+    });
+    if (principal === "ended") {
+      send(request, response, route, { status: 204 });
+      return;
+    }
     const params = parse(spec.params ?? z.unknown(), joined(request.params), ":");
     const parsedQuery = parse(query ?? z.strictObject({}), request.query, "?") as
       | Record<string, unknown>

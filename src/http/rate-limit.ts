@@ -35,8 +35,9 @@ export function createHttpRateLimit(deps: {
     async admit(request, response, userId, rule) {
       const address = addressKey(clientAddress(request));
       const wanted: [RateLimitPolicy, string][] = [];
-      if (policies.mode === "strict" || userId === undefined) wanted.push([policies.anonymous, address]);
-      else {
+      if (policies.mode === "strict" || (userId === undefined && !rule.ownLimits)) {
+        wanted.push([policies.anonymous, address]);
+      } else if (userId !== undefined) {
         wanted.push([policies.user, userId]);
         if (request.method !== "GET" && request.method !== "HEAD") wanted.push([policies.write, userId]);
       }

@@ -72,6 +72,10 @@ export interface RouteSpec {
   readonly conditional?: boolean;
   /** Limits on top of the ones every route has; the key is the user, or the address for anonymous requests. */
   readonly limits?: readonly RateLimitPolicy[];
+  /** True when its own limits stand in place of the anonymous one (except in strict mode): many people share an address. */
+  readonly ownLimits?: boolean;
+  /** A sign-out: asked for again with a token whose session it has ended, it is done (204) rather than refused. */
+  readonly signsOut?: boolean;
   readonly replies: Readonly<Record<number, ReplySpec>>;
   /** Problems beyond those every route can answer. */
   readonly problems?: readonly ErrorCode[];

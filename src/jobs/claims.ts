@@ -114,7 +114,7 @@ export function createClaims(deps: {
   return {
     claim: (delivery) =>
       database.transaction(async (tx): Promise<Claim> => {
-        const seen = await runs.glance(tx, delivery.jobId);
+        const seen = await runs.lock(tx, delivery.jobId);
         const early = settledOrLater(seen, delivery);
         if (early || !seen) return early ?? { kind: "settled", ownerId: undefined };
         const settled: Claim = { kind: "settled", ownerId: seen.ownerId };
@@ -124,7 +124,6 @@ export function createClaims(deps: {
           if (job) await tell(tx, "job_cancelled", job, job.project_id === null ? job.owner_id : null);
           return settled;
         }
-        await repository.lockOwner(tx, seen.ownerId);
         const job = await runs.claim(tx, delivery, {
           maxRunning: deps.runningPerUser,
           leaseMs: deps.leaseMs,
@@ -134,8 +133,8 @@ export function createClaims(deps: {
           await tell(tx, "job_started", job, job.owner_id);
           return { kind: "claimed", job };
         }
-        // Something was in the way; the row is looked at again under the owner's lock.
-        const now = await runs.glance(tx, delivery.jobId);
+        // Something came in the way since then; this look is newer.
+        const now = await runs.lock(tx, delivery.jobId);
         const other = settledOrLater(now, delivery);
         if (other || !now) return other ?? settled;
         if (now.status === "processing" && now.attempt >= now.maxAttempts)
@@ -145,7 +144,7 @@ export function createClaims(deps: {
       }),
     giveUp: (delivery) =>
       database.transaction(async (tx): Promise<Claim> => {
-        const seen = await runs.glance(tx, delivery.jobId);
+        const seen = await runs.lock(tx, delivery.jobId);
         const early = settledOrLater(seen, delivery);
         if (early || !seen) return early ?? { kind: "settled", ownerId: undefined };
         await failCrashed(tx, delivery, seen);

@@ -9,7 +9,7 @@ import type { LanguageCapability, RunLimits, Sandbox } from "./sandbox/sandbox.j
 export interface Languages {
   /** Of all live workers together; of the last one seen when none is live. Empty before the first worker ever started. */
   list(sql: Sql): Promise<LanguageCapability[]>;
-  /** Publishes what this sandbox can run until the returned function is called. Resolves when it is published. */
+  /** Publishes what this sandbox can run until the returned function is called. Resolves when the API can answer from it. */
   publish(sandbox: Pick<Sandbox, "capabilities">): Promise<() => void>;
 }
 
@@ -51,9 +51,11 @@ export function createLanguages(deps: {
           logger.warn("the languages of this worker were not published", { error }),
         );
       };
-      await put().catch((error: unknown) =>
+      const first = put().catch((error: unknown) =>
         logger.warn("the languages of this worker were not published yet", { error }),
       );
+      // Later starts need not wait for the probes: what was known before them stands meanwhile.
+      if ((await repository.all(database).catch(() => [])).length === 0) await first;
       const timer = setInterval(putLater, REFRESH_MS);
       return () => clearInterval(timer);
     },

@@ -58,8 +58,8 @@ export interface JobRepository {
   logs(sql: Sql, jobId: string, seq: number, limit: number): Promise<JobLogEntry[]>;
 }
 
-/** First key of the advisory locks that make one user's claims and submissions take turns. */
-const OWNER_LOCK = 8;
+/** Seed of the advisory locks that make one user's claims and submissions take turns. */
+export const OWNER_LOCK = 8;
 
 /** Jobs in the `Database`, as the routes use them. */
 export function createJobRepository(): JobRepository {

@@ -1,6 +1,7 @@
 import { sql as raw } from "kysely";
 import type { Sql, Tx } from "../platform/database/database.js";
 import type { JobLogEntry } from "./job-output.js";
+import { OWNER_LOCK } from "./repository.js";
 import type { JobError } from "./schema.js";
 import { COLUMNS, type JobRow, type JobTables } from "./tables.js";
 
@@ -50,10 +51,11 @@ export const EMPTY_LOG: LogState = { seq: 0, bytes: 0, full: false };
 
 /** The SQL of workers. Leases go by the database's clock, so that the clocks of two nodes need not agree. */
 export interface RunRepository {
-  glance(sql: Sql, jobId: string): Promise<JobGlance | undefined>;
+  /** A look at a job; from here on, one transaction that deals with its owner's jobs at a time. */
+  lock(tx: Tx, jobId: string): Promise<JobGlance | undefined>;
   /**
    * Takes a job that is due and that nobody runs, when its owner runs fewer than `maxRunning`; undefined otherwise.
-   * Call it under `lockOwner`, else two claims could count each other out.
+   * Call it after `lock`, else two claims could count each other out.
    */
   claim(
     tx: Tx,
@@ -82,13 +84,17 @@ export interface RunRepository {
 
 /** Jobs in the `Database`, as workers use them. */
 export function createRunRepository(): RunRepository {
+  // Taken by the statement that finds out whose it is; those after it see what the former holder committed.
+  const ownerLock = raw<unknown>`pg_advisory_xact_lock(hashtextextended(owner_id::text, ${OWNER_LOCK}))`.as(
+    "locked",
+  );
   const update = (sql: Sql) => sql.tables<JobTables>().updateTable("jobs");
   const leaseEnd = (leaseMs: number) =>
     raw<Date>`clock_timestamp() + make_interval(secs => ${leaseMs / 1000})`;
 
   return {
-    async glance(sql, jobId) {
-      const row = await sql
+    async lock(tx, jobId) {
+      const row = await tx
         .tables<JobTables>()
         .selectFrom("jobs")
         .select([
@@ -103,6 +109,7 @@ export function createRunRepository(): RunRepository {
           "queued_at as queuedAt",
           raw<number>`case when status = 'processing' then greatest(0, ceil(extract(epoch from
             lease_until - clock_timestamp()) * 1000))::int else 0 end`.as("aliveMs"),
+          ownerLock,
         ])
         .where("id", "=", jobId)
         .executeTakeFirst();

@@ -137,6 +137,41 @@ describe("one node on embedded stores", () => {
   });
 });
 
+describe("sign-out and refresh", () => {
+  it("[APP8] signing out twice is 204 twice, and nothing else is done with the ended session", async () => {
+    const ada = await node.api.person();
+    const signOut = () => node.api.request("POST", "/auth/logout", { token: ada.token });
+    expect((await signOut()).status).toBe(204);
+    expect((await signOut()).status).toBe(204);
+    expect((await node.api.request("POST", "/auth/logout-all", { token: ada.token })).status).toBe(204);
+    expect(await node.api.get("/auth/me", ada.token)).toMatchObject({
+      status: 401,
+      body: { code: "session_revoked" },
+    });
+    const named = { token: ada.token, body: { refreshToken: ada.refreshToken } };
+    expect((await node.api.request("POST", "/auth/logout", named)).status).toBe(401);
+  });
+
+  it("[APP9] refreshing is counted by its own limits, not by the one of the address", async () => {
+    const small = await startTestNode({ env: { RATE_LIMIT_MAX: "3" } });
+    try {
+      let { refreshToken } = await small.api.person();
+      for (let i = 0; i < 6; i++) {
+        const { status, body } = await small.api.post("/auth/refresh", { refreshToken });
+        expect(status).toBe(200);
+        refreshToken = body.tokens.refreshToken;
+      }
+      const login = () =>
+        small.api.post("/auth/login", { email: "nobody@example.com", password: "wrong password" });
+      expect([await login(), await login(), await login()].map(({ status }) => status)).toEqual([
+        401, 401, 429,
+      ]);
+    } finally {
+      await small.stop();
+    }
+  });
+});
+
 describe("listeners and flags", () => {
   it("[APP5] WS_PORT equal to PORT shares one listener", async () => {
     const port = String(20_000 + Math.floor(Math.random() * 20_000));

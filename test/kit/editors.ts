@@ -61,7 +61,7 @@ export async function until<T>(look: () => T | undefined | false, what: string, 
   const deadline = performance.now() + ms;
   for (;;) {
     const found = look();
-    if (found !== undefined && found !== false) return found as T;
+    if (found !== undefined && found !== false) return found;
     if (performance.now() > deadline) throw new Error(`${what} did not come about`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -12,6 +12,8 @@ export interface OwnedIds {
   readonly userId: string;
   /** A session of the owner; not the one its token is of. */
   readonly id: string;
+  /** A text file of the workspace. */
+  readonly path: string;
 }
 
 /** Somebody with one of each thing, and a stranger with the same. */
@@ -31,10 +33,13 @@ export interface OperationCall {
   readonly params?: Readonly<Partial<OwnedIds>>;
   readonly query?: string;
   readonly body?: unknown;
+  /** Plain text as the body, in place of JSON. */
+  readonly text?: string;
   /** Where in the body any JSON may stand, as pointers. */
   readonly free?: readonly string[];
 }
 
+const PLAIN = { "content-type": "text/plain; charset=utf-8" };
 const FREE_SETTINGS = ["/settings"];
 
 const newJob = { type: "code_execution", payload: { language: "javascript", code: "console.log(1)" } };
@@ -149,6 +154,19 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
     params: { workspaceId: await newWorkspace(api, ada, own.projectId) },
   }),
 
+  listFiles: ({ ada, own }) => ({ as: ada, params: own, query: "?limit=1" }),
+  readFile: ({ ada, own }) => ({ as: ada, params: own }),
+  writeFile: ({ ada, own }) => ({ as: ada, params: own, text: "console.log(2);\n" }),
+  deleteFile: async ({ api, ada, own: { workspaceId } }) => {
+    await newFile(api, ada, workspaceId, "gone.txt");
+    return { as: ada, params: { workspaceId, path: "gone.txt" } };
+  },
+  moveFiles: async ({ api, ada, own: { workspaceId } }) => {
+    const name = randomBytes(6).toString("hex");
+    await newFile(api, ada, workspaceId, `${name}/a.txt`);
+    return { as: ada, params: { workspaceId }, body: { from: name, to: `moved-${name}` } };
+  },
+
   listActivity: ({ ada, own }) => ({
     as: ada,
     params: own,
@@ -199,6 +217,7 @@ export function send(
   return createApi(`${httpUrl}${operation.base}`).request(operation.method, `${path}${call.query ?? ""}`, {
     token: call.as?.token,
     ...(call.body === undefined ? {} : { body: call.body }),
+    ...(call.text === undefined ? {} : { raw: call.text, headers: PLAIN }),
     ...over,
   });
 }
@@ -226,9 +245,12 @@ export async function createWorld(api: Api, output: () => string): Promise<World
 async function ownedBy(api: Api, owner: Person): Promise<OwnedIds> {
   const member = await api.person();
   const projectId = await api.project(owner, [[member, "collaborator"]]);
+  const workspaceId = await newWorkspace(api, owner, projectId);
+  await newFile(api, owner, workspaceId, "src/index.js");
   return {
     projectId,
-    workspaceId: await newWorkspace(api, owner, projectId),
+    workspaceId,
+    path: "src/index.js",
     jobId: (await made(api.post("/jobs", { ...newJob, projectId }, owner.token))).job.id,
     invitationId: (await newInvitation(api, owner, projectId, newEmail())).id,
     userId: member.id,
@@ -245,6 +267,12 @@ async function made(answer: Promise<Answer>): Promise<Record<string, any>> {
 async function newWorkspace(api: Api, { token }: Person, projectId: string): Promise<string> {
   return (await made(api.post(`/projects/${projectId}/workspaces`, { name: "Space", settings: {} }, token)))
     .workspace.id;
+}
+
+async function newFile(api: Api, { token }: Person, workspaceId: string, path: string): Promise<void> {
+  await made(
+    api.request("PUT", `/workspaces/${workspaceId}/files/${path}`, { token, raw: "text", headers: PLAIN }),
+  );
 }
 
 async function newInvitation(api: Api, { token }: Person, projectId: string, email: string) {

@@ -18,7 +18,7 @@ export function openRawSocket(url: string, headers: Record<string, string> = {})
   const waiting: ((code: number) => void)[] = [];
   socket.on("message", (data, isBinary) => {
     if (isBinary) frames.push(data as Buffer);
-    else texts.push(String(data));
+    else texts.push((data as Buffer).toString("utf8"));
   });
   socket.on("close", (closeCode) => {
     code = closeCode;

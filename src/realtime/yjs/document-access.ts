@@ -18,7 +18,7 @@ export function followAccess(deps: {
     const touched: Promise<unknown>[] = [];
     for (const entry of entries) {
       for (const socket of sockets) {
-        for (const session of [...socket.sessions.values()]) {
+        for (const session of socket.sessions.values()) {
           if (!concerns(entry, session)) continue;
           touched.push(session.room.allSettled());
           if (entry.kind === "membership") touched.push(review(session, entry.reason));
