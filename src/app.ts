@@ -137,9 +137,9 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         await features.authzWatch.start();
         lifecycle.add("access watch", () => features.authzWatch.stop());
         lifecycle.add("activity recorder", () => features.recorder.close());
-        lifecycle.add("documents", () => features.documents.close());
         await dispatcher.start();
         lifecycle.add("dispatcher", () => dispatcher.stop());
+        lifecycle.add("documents", () => features.documents.close());
         housekeeping.start();
         lifecycle.add("housekeeping", async () => housekeeping.stop());
         if (has("worker")) await startWorker();

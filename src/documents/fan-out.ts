@@ -4,8 +4,11 @@ export class Batch {
 
   constructor(
     readonly messages: readonly Uint8Array[],
-    /** True when nothing in it matters a second later: the first thing not sent to a client that lags. */
-    readonly ephemeral: boolean,
+    /**
+     * `ephemeral` does not matter a second later, and is the first thing not sent to a client that lags; an `answer` was
+     * asked for, and its length does not make a client slow.
+     */
+    readonly kind: "edit" | "ephemeral" | "answer",
   ) {}
 
   /** The bytes for clients of one kind, made once; `key` names the kind. */
@@ -69,7 +72,7 @@ export class FanOut<R extends Recipient> {
     const started = performance.now();
     const shared = new Batch(
       entries.map(({ message }) => message),
-      false,
+      "edit",
     );
     const authors = new Set(entries.map(({ author }) => author));
     let bytes = 0;
@@ -82,7 +85,7 @@ export class FanOut<R extends Recipient> {
         recipient.deliver(
           new Batch(
             others.map(({ message }) => message),
-            false,
+            "edit",
           ),
         );
       } else recipient.deliver(shared);

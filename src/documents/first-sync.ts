@@ -25,16 +25,16 @@ export class FirstSync {
     this.#tailBytes += update.byteLength;
     if (this.#tail.length > MAX_TAIL || this.#tailBytes > MAX_TAIL_BYTES) this.#forget();
     // The tail goes first: whoever has got the whole is told that it is synced, and must be.
-    else whole.batch = new Batch([...this.#tail, whole.message], false);
+    else whole.batch = new Batch([...this.#tail, whole.message], "answer");
   }
 
   /** What somebody with this state vector lacks. @throws for one that cannot be decoded. */
   answer(stateVector: Uint8Array): Batch {
     const isEmpty = stateVector.byteLength === 1 && stateVector[0] === 0;
-    if (!isEmpty) return new Batch([syncStep2(Y.encodeStateAsUpdate(this.doc, stateVector))], false);
+    if (!isEmpty) return new Batch([syncStep2(Y.encodeStateAsUpdate(this.doc, stateVector))], "answer");
     if (!this.#whole) {
       const message = syncStep2(Y.encodeStateAsUpdate(this.doc));
-      this.#whole = { message, batch: new Batch([message], false) };
+      this.#whole = { message, batch: new Batch([message], "answer") };
     }
     return this.#whole.batch;
   }

@@ -121,7 +121,7 @@ export class Room {
     const greeting = [syncStep1(Y.encodeStateVector(this.#doc))];
     const everybody = this.#awareness.everybody();
     if (everybody) greeting.push(awarenessMessage(everybody));
-    client.deliver(new Batch(greeting, false));
+    client.deliver(new Batch(greeting, "answer"));
   }
 
   leave(client: RoomClient): void {
@@ -143,7 +143,7 @@ export class Room {
         return;
       case "queryAwareness": {
         const everybody = this.#awareness.everybody();
-        if (everybody) client.deliver(new Batch([awarenessMessage(everybody)], true));
+        if (everybody) client.deliver(new Batch([awarenessMessage(everybody)], "ephemeral"));
         return;
       }
       default:
@@ -292,7 +292,7 @@ export class Room {
       const changes = this.#awareness.takeChanges();
       if (!changes) return;
       // To everybody, also to whom it came from: an unmodified client closes when it hears nothing for 30 s.
-      const batch = new Batch([awarenessMessage(changes.all)], true);
+      const batch = new Batch([awarenessMessage(changes.all)], "ephemeral");
       for (const client of this.clients) client.deliver(batch);
       this.events.delivered(this.clients.size, this.clients.size * changes.all.byteLength);
       if (changes.local) this.events.awareness(changes.local);

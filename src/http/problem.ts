@@ -97,15 +97,20 @@ export function validationProblem(error: z.ZodError, root: "" | "?" | ":" = ""):
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, root: string): FieldError[] {
-  const path = issue.path.map((part) => String(part).replaceAll("~", "~0").replaceAll("/", "~1"));
+  const path = issue.path.map((part) => escaped(String(part)));
   const at = (parts: readonly string[]) =>
     root === "" ? parts.map((part) => `/${part}`).join("") : `${root}${parts.join(".")}`;
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
-      pointer: at([...path, key.slice(0, 100)]),
+      pointer: at([...path, escaped(key.slice(0, 100))]),
       code: "unknown_member",
       message: "This member is not known here.",
     }));
   }
   return [{ pointer: at(path), code: issue.code, message: issue.message }];
+}
+
+/** One part of a JSON pointer (RFC 6901, section 3). */
+function escaped(part: string): string {
+  return part.replaceAll("~", "~0").replaceAll("/", "~1");
 }

@@ -72,7 +72,7 @@ describe("awareness", () => {
     const { awareness } = cy.provider;
     const meta = awareness.meta.get(vera.awareness.clientID);
     awareness.states.set(vera.awareness.clientID, { at: 666 });
-    awareness.meta.set(vera.awareness.clientID, { ...meta, clock: meta.clock + 10 });
+    awareness.meta.set(vera.awareness.clientID, { ...meta, clock: (meta?.clock ?? 0) + 10 });
     awareness.emit("update", [{ added: [], updated: [vera.awareness.clientID], removed: [] }, "local"]);
     const witness = bench.edit("y-websocket 1", "seen2.md");
     await until(

@@ -109,7 +109,9 @@ describe("a file over HTTP", () => {
     for (const name of names) await bench.put(name, "x");
     const seen: string[] = [];
     for (let cursor: string | null = ""; cursor !== null; ) {
-      const page: Record<string, any> = await list(`?limit=7${cursor === "" ? "" : `&cursor=${cursor}`}`);
+      const page: Awaited<ReturnType<typeof list>> = await list(
+        `?limit=7${cursor === "" ? "" : `&cursor=${cursor}`}`,
+      );
       seen.push(...page.files.map(({ path }: { path: string }) => path));
       cursor = page.nextCursor;
     }
@@ -183,8 +185,10 @@ describe("events", () => {
     const editor = bench.edit("hocuspocus 4", "events.md", bench.cy);
     await editor.synced();
     for (let i = 0; i < 40; i++) editor.text.insert(0, "x");
-    const about = (type: string) => (m: { type: string; payload?: any }) =>
-      m.type === type && (m.payload.path ?? m.payload.from) === "events.md";
+    const about = (type: string) => (m: { readonly type: string; readonly payload?: unknown }) => {
+      const { path, from } = (m.payload ?? {}) as { path?: string; from?: string };
+      return m.type === type && (path ?? from) === "events.md";
+    };
     await events.next(about("file_created"));
     const edited = await events.next(about("file_edited"), 8_000);
     expect(edited).toMatchObject({ userId: bench.cy.id, payload: { workspaceId: bench.workspaceId } });

@@ -1,7 +1,8 @@
+import * as Y from "yjs";
 import type { Person } from "./api.js";
 import { startTestNode, type TestNode } from "./app.js";
 import { type Editor, type EditorPackage, openEditor } from "./editors.js";
-import type { TestDatabase } from "./postgres.js";
+import { createTestDatabase, type TestDatabase } from "./postgres.js";
 
 /** A node with a project of Ada (Owner), Cy (Collaborator), Vera (Viewer), and Mallory outside. */
 export interface DocumentBench {
@@ -13,7 +14,8 @@ export interface DocumentBench {
   readonly projectId: string;
   readonly workspaceId: string;
   /** Opens a document; closed by {@link closeEditors}. */
-  edit(name: EditorPackage, path: string, who?: Person, at?: TestNode): Editor;
+  edit(name: EditorPackage, path: string, who?: Person, at?: TestNode, doc?: Y.Doc): Editor;
+  readonly database: TestDatabase;
   closeEditors(): void;
   file(path: string): string;
   put(
@@ -30,7 +32,8 @@ export interface DocumentBench {
 export async function startDocumentBench(
   options: { readonly env?: Record<string, string>; readonly database?: TestDatabase } = {},
 ): Promise<DocumentBench> {
-  const node = await startTestNode(options);
+  const database = options.database ?? (await createTestDatabase());
+  const node = await startTestNode({ ...options, database });
   const ada = await node.api.person("Ada Lovelace");
   const cy = await node.api.person("Cy Twombly");
   const vera = await node.api.person("Vera Rubin");
@@ -52,8 +55,9 @@ export async function startDocumentBench(
     projectId,
     workspaceId,
     file,
-    edit(name, path, who = ada, at = node) {
-      const editor = openEditor(name, { wsUrl: at.wsUrl, token: who.token, workspaceId, path });
+    database,
+    edit(name, path, who = ada, at = node, doc = new Y.Doc()) {
+      const editor = openEditor(name, { wsUrl: at.wsUrl, token: who.token, workspaceId, path }, doc);
       editors.push(editor);
       return editor;
     },
@@ -70,6 +74,7 @@ export async function startDocumentBench(
     async stop() {
       for (const editor of editors.splice(0)) editor.close();
       await node.stop();
+      if (!options.database) await database.close();
     },
   };
 }

@@ -29,6 +29,25 @@ export const PACKAGES = [
 /** One of {@link PACKAGES}. */
 export type EditorPackage = (typeof PACKAGES)[number];
 
+/** What the tests use of the providers; each has only some of it. */
+export interface EditorProvider {
+  readonly synced: boolean;
+  readonly hasUnsyncedChanges: boolean;
+  readonly unsyncedChanges: number;
+  readonly wsconnected: boolean;
+  shouldConnect: boolean;
+  readonly ws: { terminate(): void };
+  readonly awareness: Editor["awareness"] & {
+    readonly states: Map<number, unknown>;
+    readonly meta: Map<number, { clock: number }>;
+    emit(name: string, args: readonly unknown[]): void;
+  };
+  readonly configuration?: { readonly websocketProvider: { destroy(): void } };
+  on(event: "authenticationFailed", listener: (event: { reason: string }) => void): void;
+  on(event: "connection-close", listener: () => void): void;
+  destroy(): void;
+}
+
 /** An editor with one document open. */
 export interface Editor {
   readonly doc: Y.Doc;
@@ -40,7 +59,7 @@ export interface Editor {
     setLocalState(state: Record<string, unknown> | null): void;
   };
   /** The provider itself. */
-  readonly provider: any;
+  readonly provider: EditorProvider;
   /** Resolves when the provider says that it has everything. */
   synced(): Promise<void>;
   /** Resolves when the text fits. */
@@ -69,9 +88,7 @@ export async function until<T>(look: () => T | undefined | false, what: string, 
 
 /** Opens a document with one of the packages. */
 export function openEditor(name: EditorPackage, target: EditorTarget, doc = new Y.Doc()): Editor {
-  const provider: any = name.startsWith("y-websocket")
-    ? openYWebsocket(name, target, doc)
-    : openHocuspocus(name, target, doc);
+  const provider = (name.startsWith("y-websocket") ? openYWebsocket : openHocuspocus)(name, target, doc);
   const text = doc.getText("content");
   return {
     doc,
@@ -97,35 +114,40 @@ export function openEditor(name: EditorPackage, target: EditorTarget, doc = new 
   };
 }
 
+const Y_WEBSOCKETS = {
+  "y-websocket 1": YWebsocket1,
+  "y-websocket 2": YWebsocket2,
+  "y-websocket 3": YWebsocket3,
+};
+const HOCUSPOCUSES = {
+  "hocuspocus 2": [Hocuspocus2, Hocuspocus2Socket],
+  "hocuspocus 3": [Hocuspocus3, Hocuspocus3Socket],
+  "hocuspocus 4": [Hocuspocus4, Hocuspocus4Socket],
+};
+/** Any class: their options differ in type, not in what they are given here. */
+type Constructor = new (...args: unknown[]) => unknown;
+
 function openYWebsocket(
-  name: EditorPackage,
+  name: string,
   { wsUrl, token, workspaceId, path }: EditorTarget,
   doc: Y.Doc,
-): unknown {
-  const Provider: any = {
-    "y-websocket 1": YWebsocket1,
-    "y-websocket 2": YWebsocket2,
-    "y-websocket 3": YWebsocket3,
-  }[name as "y-websocket 1"];
-  return new Provider(`${wsUrl}/yjs/${workspaceId}`, path, doc, {
-    params: { token },
-    WebSocketPolyfill: WebSocket,
-    disableBc: true,
-  });
+): EditorProvider {
+  const Provider = Y_WEBSOCKETS[name as keyof typeof Y_WEBSOCKETS] as unknown as Constructor;
+  const options = { params: { token }, WebSocketPolyfill: WebSocket, disableBc: true };
+  return new Provider(`${wsUrl}/yjs/${workspaceId}`, path, doc, options) as EditorProvider;
 }
 
 function openHocuspocus(
-  name: EditorPackage,
+  name: string,
   { wsUrl, token, workspaceId, path }: EditorTarget,
   doc: Y.Doc,
-): unknown {
-  const [Provider, Socket]: any[] = {
-    "hocuspocus 2": [Hocuspocus2, Hocuspocus2Socket],
-    "hocuspocus 3": [Hocuspocus3, Hocuspocus3Socket],
-    "hocuspocus 4": [Hocuspocus4, Hocuspocus4Socket],
-  }[name as "hocuspocus 2"];
+): EditorProvider {
+  const [Provider, Socket] = HOCUSPOCUSES[name as keyof typeof HOCUSPOCUSES] as unknown as [
+    Constructor,
+    Constructor,
+  ];
   const websocketProvider = new Socket({ url: `${wsUrl}/hocuspocus`, WebSocketPolyfill: WebSocket });
   const provider = new Provider({ websocketProvider, name: `${workspaceId}/${path}`, document: doc, token });
-  provider.attach?.();
-  return provider;
+  (provider as { attach?: () => void }).attach?.();
+  return provider as EditorProvider;
 }

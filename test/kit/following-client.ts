@@ -87,13 +87,17 @@ export function followProject(options: {
     });
     socket = opening;
     turn += 1;
+    let opened = false;
+    opening.on("open", () => {
+      opened = true;
+    });
     opening.on("message", (data: Buffer) => {
       receive(JSON.parse(data.toString("utf8")) as Message);
       for (const watcher of watchers) watcher();
     });
     opening.on("error", () => undefined);
     opening.on("close", (code) => {
-      closes.push(greeted ? code : 0);
+      closes.push(opened ? code : 0);
       greeted = false;
       if (FINAL.has(code)) ended = true;
       else setTimeout(connect, RETRY_MS);
@@ -193,7 +197,10 @@ export function followProject(options: {
         watchers.delete(watcher);
       }
     },
-    cut: () => socket?.terminate(),
+    cut() {
+      greeted = false;
+      socket?.terminate();
+    },
     close() {
       ended = true;
       socket?.terminate();

@@ -11,6 +11,7 @@ import { createCursors } from "../../src/http/pagination.js";
 import { createHttpRateLimit } from "../../src/http/rate-limit.js";
 import { createHttpApp } from "../../src/http/server.js";
 import type { JobOutput } from "../../src/jobs/job-output.js";
+import type { JobContext } from "../../src/jobs/job-type.js";
 import type { Sandbox } from "../../src/jobs/sandbox/sandbox.js";
 import type { Job, JobLog, JobSummary } from "../../src/jobs/schema.js";
 import type { JobTables } from "../../src/jobs/tables.js";
@@ -104,6 +105,16 @@ export async function eventually<R>(attempt: () => R | Promise<R>): Promise<R> {
     }
   }
 }
+
+/** Resolves with the reason when the run is told to stop. */
+export const aborted = ({ signal }: JobContext) =>
+  new Promise<string>((resolve) => {
+    if (signal.aborted) resolve(String(signal.reason));
+    else signal.addEventListener("abort", () => resolve(String(signal.reason)));
+  });
+
+/** What a handler that hangs waits for. */
+export const never = () => new Promise(() => {});
 
 const tablesOf = (app: ProjectApp) => app.database.tables<JobTables>();
 let queues = 0;
@@ -267,3 +278,42 @@ async function databaseName(app: ProjectApp): Promise<string> {
   if (name === undefined) throw new Error("the database has no name");
   return name;
 }
+
+/** An app with settings of its own, for one test. */
+export async function withJobApp(
+  options: JobAppOptions,
+  test: (other: JobApp) => Promise<void>,
+): Promise<void> {
+  const other = await createJobApp(options);
+  try {
+    await test(other);
+  } finally {
+    await other.close();
+  }
+}
+
+/** Ends a job without a worker. */
+export async function endJob(
+  app: JobApp,
+  job: Job,
+  status: "completed" | "failed" | "cancelled",
+): Promise<void> {
+  await app
+    .sql()
+    .updateTable("jobs")
+    .set({ status, attempt: 3, finished_at: new Date() })
+    .where("id", "=", job.id)
+    .execute();
+}
+
+/** What a refusal points at. */
+export const pointersOf = (answer: JobAnswer) => answer.body.errors.map(({ pointer }) => pointer);
+
+/** The job of the first README. */
+export const codeJob = (payload: Record<string, unknown> = {}) => ({
+  type: "code_execution",
+  payload: { language: "javascript", code: "console.log('Hello World')", ...payload },
+});
+
+/** A job that does nothing, once there is a worker. */
+export const quickJob = { type: "task", payload: { name: "quick", value: 1 } };

@@ -17,7 +17,7 @@ import { createWorkspaceRepository } from "../../src/workspaces/repository.js";
 import { openBackend, type StoreAddress } from "./job-queue-stores.js";
 
 /** What a test task does; found by the `name` of its payload. */
-export type TaskHandler = (context: JobContext, value: unknown) => Promise<unknown> | unknown;
+export type TaskHandler = (context: JobContext, value: unknown) => unknown;
 
 /** The jobs feature of one process, over real stores. */
 export interface JobParts {

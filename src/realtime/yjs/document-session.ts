@@ -35,9 +35,6 @@ const ROOM_END: Readonly<Record<RoomEnd, CloseName>> = {
   restart: "restart",
 };
 
-/** Larger than this, a batch is a first sync or the like: its length does not make the client slow. */
-const LARGE_BYTES = 256 * 1024;
-
 /** One document on one connection. */
 export class DocumentSession implements RoomClient {
   readonly userId: string;
@@ -71,8 +68,10 @@ export class DocumentSession implements RoomClient {
 
   deliver(batch: Batch): void {
     if (this.over) return;
-    const frames = batch.framed(this.#key, (messages) => this.#frames(messages));
-    this.socket.write(frames, batch.ephemeral ? "ephemeral" : frames.length > LARGE_BYTES ? "large" : "edit");
+    this.socket.write(
+      batch.framed(this.#key, (messages) => this.#frames(messages)),
+      batch.kind,
+    );
   }
 
   #frames(messages: readonly Uint8Array[]): Buffer {

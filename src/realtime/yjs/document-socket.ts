@@ -1,3 +1,4 @@
+import type { Batch } from "../../documents/fan-out.js";
 import { binaryFrame, PING_FRAME } from "../frame.js";
 import type { Transport } from "../peer.js";
 import { CLOSE, type CloseName } from "../protocol.js";
@@ -13,6 +14,7 @@ interface Piece {
 const SLICE_BYTES = 256 * 1024;
 /** Beyond this, with nothing but edits waiting, the client is too slow: it comes back and gets one difference. */
 const HARD_BYTES = 4 * 1024 * 1024;
+const UNREAD_MS = 20;
 /** What a client sends while it may not be taken up yet. */
 const MAX_WAITING = 1_000;
 const MAX_WAITING_BYTES = 5 * 1024 * 1024;
@@ -34,7 +36,7 @@ export class DocumentSocket<S> {
   reviews = 0;
   #out: Piece[] = [];
   #outBytes = 0;
-  #firstSyncBytes = 0;
+  #answerBytes = 0;
   #pumping = false;
   #in: Buffer[] = [];
   #inBytes = 0;
@@ -57,18 +59,19 @@ export class DocumentSocket<S> {
     return this.#out.length > 0;
   }
 
-  /** Sends frames; what is ephemeral is dropped when the client lags. `large` may be long without making it slow. */
-  write(frames: Buffer, kind: "ephemeral" | "edit" | "large"): void {
+  /** Sends frames; what is ephemeral is dropped when the client lags, an answer may be long without making it slow. */
+  write(frames: Buffer, kind: Batch["kind"]): void {
     if (this.closed) return;
     const lags = this.#outBytes > SLICE_BYTES || this.transport.queuedBytes > SLICE_BYTES;
     if (kind === "ephemeral" && lags) return;
-    if (kind === "large") this.#firstSyncBytes += frames.length;
-    this.#out.push({ bytes: frames, sent: 0 });
-    this.#outBytes += frames.length;
-    if (this.#outBytes - this.#firstSyncBytes > HARD_BYTES) {
+    if (kind === "answer") this.#answerBytes += frames.length;
+    // One edit may be as long as a message can be; what counts is what waits before it.
+    else if (this.#outBytes - this.#answerBytes > HARD_BYTES) {
       this.close("overloaded", "too slow");
       return;
     }
+    this.#out.push({ bytes: frames, sent: 0 });
+    this.#outBytes += frames.length;
     if (this.#pumping) return;
     this.#pumping = true;
     // What is said in this turn goes in one write.
@@ -107,7 +110,7 @@ export class DocumentSocket<S> {
       this.progressAt = this.saidAt;
     }
     if (this.#out.length === 0) {
-      this.#firstSyncBytes = 0;
+      this.#answerBytes = 0;
       this.#pumping = false;
     } else this.transport.onceDrained(() => this.#pump());
   }
@@ -127,7 +130,9 @@ export class DocumentSocket<S> {
   work(): void {
     if (this.#timer || this.reviews > 0) return;
     for (let data = this.#in[0]; data && !this.closed; data = this.#in[0]) {
-      const wait = this.gate() || (this.bucket.take(data.length, performance.now()) ? 0 : 50);
+      // Who does not read answers is not heard: asking costs little, answering much.
+      const unread = this.#answerBytes > SLICE_BYTES ? UNREAD_MS : 0;
+      const wait = unread || this.gate() || (this.bucket.take(data.length, performance.now()) ? 0 : 50);
       if (wait > 0) {
         // Not reading on is how an editor is told to slow down: it keeps what it could not send.
         this.transport.pause();

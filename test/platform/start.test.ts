@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, it } from "@jest/globals";
+import { createApi } from "../kit/api.js";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const running = new Set<ChildProcess>();
+const folders: string[] = [];
+afterEach(() => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+interface Service {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<number | null>;
+}
+
+/** `npm start` without npm. */
+function start(env: Record<string, string>): Service {
+  const child = spawn(process.execPath, ["scripts/start.mjs"], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH ?? "", HOST: "127.0.0.1", LOG_LEVEL: "warn", BCRYPT_ROUNDS: "4", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (text += String(chunk)));
+  const ended = new Promise<number | null>((resolve) => {
+    child.on("close", (code) => {
+      running.delete(child);
+      resolve(code);
+    });
+  });
+  return { child, output: () => text, ended };
+}
+
+async function ready(service: Service): Promise<string> {
+  for (;;) {
+    const url = /API\s+(http:\/\/\S+)/.exec(service.output())?.[1];
+    if (url !== undefined) return url;
+    if (service.child.exitCode !== null) throw new Error(`it ended before it was ready: ${service.output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+function folder(): string {
+  const made = mkdtempSync(path.join(tmpdir(), "atelier-start-"));
+  folders.push(made);
+  return made;
+}
+
+const free = async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  return { port: String(port), release: () => new Promise<void>((resolve) => server.close(() => resolve())) };
+};
+
+describe("npm start", () => {
+  it("[APP11] serves on embedded stores, says where, and ends with 0 on SIGTERM", async () => {
+    const service = start({ DATA_DIR: folder(), LOG_DIR: folder(), PORT: "0", WS_PORT: "0" });
+    const api = createApi(await ready(service));
+    expect((await api.person()).token).toMatch(/^eyJ/);
+    service.child.kill("SIGTERM");
+    expect(await service.ended).toBe(0);
+  }, 60_000);
+
+  it("[APP12] killed with -9, it starts again on the same folder with everything it had answered for", async () => {
+    const env = { DATA_DIR: folder(), LOG_DIR: folder(), PORT: "0", WS_PORT: "0" };
+    const first = start(env);
+    const api = createApi(await ready(first));
+    const ada = await api.person();
+    const projects = await Promise.all(Array.from({ length: 10 }, () => api.project(ada)));
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const second = start(env);
+    const again = createApi(await ready(second));
+    const { body } = await again.get("/projects", ada.token);
+    expect(new Set(body.projects.map(({ id }: { id: string }) => id))).toEqual(new Set(projects));
+    second.child.kill("SIGTERM");
+    expect(await second.ended).toBe(0);
+  }, 90_000);
+
+  it("[APP13] a second one on the same folder, or a port that is taken, is said plainly", async () => {
+    const env = { DATA_DIR: folder(), LOG_DIR: folder(), WS_PORT: "0" };
+    const first = start({ ...env, PORT: "0" });
+    await ready(first);
+    const second = start({ ...env, PORT: "0" });
+    expect(await second.ended).toBe(1);
+    expect(second.output()).toMatch(/already|in use|another/i);
+    expect(second.output()).not.toMatch(/^\s+at /m);
+    const { port, release } = await free();
+    const third = start({ ...env, DATA_DIR: folder(), PORT: port });
+    expect(await third.ended).toBe(1);
+    expect(third.output()).toContain(`port ${port} is in use`);
+    await release();
+  }, 90_000);
+
+  it("[APP14] production without secrets or stores does not start, and names what is missing", async () => {
+    const service = start({
+      NODE_ENV: "production",
+      DATA_DIR: folder(),
+      LOG_DIR: folder(),
+      JWT_SECRET: "short-and-sweet",
+    });
+    expect(await service.ended).toBe(1);
+    for (const name of ["JWT_SECRET", "JWT_REFRESH_SECRET", "POSTGRES_HOST", "REDIS_HOST", "MONGODB_URI"]) {
+      expect(service.output()).toContain(name);
+    }
+    expect(service.output()).not.toContain("short-and-sweet");
+  }, 30_000);
+});
