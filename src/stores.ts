@@ -117,6 +117,9 @@ async function databaseConnection({
       announce(text);
       logger.info("embedded database", { detail: text });
     },
+  }).catch((error: Error) => {
+    // The launcher's messages are written for the person who starts the process; a stack would bury them.
+    throw Object.assign(new Error(error.message, { cause: error }), { expected: true });
   });
   lifecycle.add("embedded database", () => embedded.close());
   return embedded.connection;

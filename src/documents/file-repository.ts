@@ -41,7 +41,8 @@ export interface FileRepository {
   /** The file at `path`, or all files below it. */
   findTree(tx: Tx, workspaceId: string, path: string): Promise<FileRow[]>;
   rename(tx: Tx, fileId: string, path: string, userId: string, at: Date): Promise<void>;
-  bury(tx: Tx, workspaceId: string, path: string, at: Date): Promise<void>;
+  /** Remembers that the path was given up, and forgets those given up before `expired`. */
+  bury(tx: Tx, workspaceId: string, path: string, at: Date, expired: Date): Promise<void>;
   unbury(tx: Tx, workspaceId: string, path: string): Promise<void>;
   /** True when a file of this path was deleted or moved away since `since`. */
   isBuried(sql: Sql, workspaceId: string, path: string, since: Date): Promise<boolean>;
@@ -139,7 +140,10 @@ export function createFileRepository(): FileRepository {
         update files set path = ${path}, path_key = ${pathKey(path)}, version = version + 1,
         updated_at = ${at}, updated_by = ${userId} where id = ${fileId}`.execute(tx.tables());
     },
-    async bury(tx, workspaceId, path, at) {
+    async bury(tx, workspaceId, path, at, expired) {
+      await raw`
+        delete from file_tombstones
+        where workspace_id = ${workspaceId} and deleted_at < ${expired}`.execute(tx.tables());
       await raw`
         insert into file_tombstones (workspace_id, path_key, deleted_at)
         values (${workspaceId}, ${pathKey(path)}, ${at})

@@ -96,7 +96,5 @@ export function syncStatus(kept: boolean): Uint8Array {
   return Uint8Array.of(SYNC_STATUS, kept ? 1 : 0);
 }
 
-/** A bare ping of the whole connection. */
-export const HOCUSPOCUS_PING: Uint8Array = Uint8Array.of(PING);
-/** Its answer. */
+/** The answer to a bare ping of the whole connection. */
 export const HOCUSPOCUS_PONG: Uint8Array = Uint8Array.of(PONG);

@@ -147,6 +147,8 @@ export function createFileService(deps: {
     }
   }
 
+  const expiry = () => new Date(clock.now() - BURIED_MS);
+
   async function present(fileId: string): Promise<File> {
     const row = await files.findById(database, fileId);
     if (!row) throw new AppError("not_found");
@@ -189,7 +191,7 @@ export function createFileService(deps: {
         const current = await required(tx, workspaceId, path);
         if (ifMatch !== undefined && current.version !== ifMatch) throw versionMismatch(current.version);
         await files.delete(tx, file.id);
-        await files.bury(tx, workspaceId, path, new Date(clock.now()));
+        await files.bury(tx, workspaceId, path, new Date(clock.now()), expiry());
         await outbox.append(tx, {
           type: "file_deleted",
           payload: { workspaceId, path },
@@ -221,7 +223,7 @@ export function createFileService(deps: {
           const fault = pathFault(path);
           if (fault !== undefined)
             throw new AppError("unprocessable", { detail: `The new path of a file ${fault}.` });
-          await files.bury(tx, workspaceId, file.path, at);
+          await files.bury(tx, workspaceId, file.path, at, expiry());
           await files.rename(tx, file.id, path, actor, at);
           await files.unbury(tx, workspaceId, path);
         }
@@ -242,8 +244,7 @@ export function createFileService(deps: {
         if (found.kind !== "text") throw new AppError("not_found");
         return found.id;
       }
-      const since = new Date(clock.now() - BURIED_MS);
-      if (found || (await files.isBuried(database, workspaceId, path, since)))
+      if (found || (await files.isBuried(database, workspaceId, path, expiry())))
         throw new AppError("not_found");
       const { id } = await ensure(actor, workspaceId, path, undefined).catch((error: unknown) => {
         // Somebody who may only read learns what a path without a file is to everybody who may not make one.

@@ -29,7 +29,7 @@ const post = (as: TestUser | undefined, body: unknown, headers: Record<string, s
 
 describe("POST /jobs", () => {
   describe("202", () => {
-    it("[JOB1] takes the job of the first README and says where it is", async () => {
+    it("[JOB1] takes the job of the README and says where it is", async () => {
       const answer = await post(ada, codeJob());
       expect(answer.status).toBe(202);
       const { job } = answer.body;

@@ -309,7 +309,7 @@ export async function endJob(
 /** What a refusal points at. */
 export const pointersOf = (answer: JobAnswer) => answer.body.errors.map(({ pointer }) => pointer);
 
-/** The job of the first README. */
+/** The job of the README. */
 export const codeJob = (payload: Record<string, unknown> = {}) => ({
   type: "code_execution",
   payload: { language: "javascript", code: "console.log('Hello World')", ...payload },

@@ -21,7 +21,6 @@ create table file_tombstones (
   deleted_at   timestamptz not null,
   primary key (workspace_id, path_key)
 );
-create index file_tombstones_expiry on file_tombstones (deleted_at);
 
 -- A text file is a document with the same id. `head` is the seq of its last update; the row is locked from the moment a
 -- seq is given until COMMIT, so whoever sees seq n sees all before it.
