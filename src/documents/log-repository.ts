@@ -36,6 +36,11 @@ export interface LogRepository {
   load(sql: Sql, documentId: string): Promise<StoredDocument | undefined>;
   /** Updates after `seq`, in order. */
   after(sql: Sql, documentId: string, seq: number, limit: number): Promise<LoggedUpdate[]>;
+  /**
+   * Puts `state`, which holds every update up to `uptoSeq`, in the place of those updates. Does nothing when the document is
+   * gone or a newer snapshot is there: whoever compacts, and however late, nothing is lost.
+   */
+  compact(tx: Tx, documentId: string, uptoSeq: number, state: Uint8Array, at: Date): Promise<boolean>;
   /** Heads of those documents that still exist. */
   heads(sql: Sql, documentIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
@@ -130,6 +135,25 @@ export function createLogRepository(): LogRepository {
         select seq, update from document_updates
         where document_id = ${documentId} and seq > ${seq} order by seq limit ${limit}`.execute(sql.tables());
       return rows.map((row) => ({ seq: Number(row.seq), update: row.update }));
+    },
+    async compact(tx, documentId, uptoSeq, state, at) {
+      const { rows } = await raw<{ newest: string }>`
+        select coalesce((select max(upto_seq) from document_snapshots where document_id = documents.id), 0) as newest
+        from documents where id = ${documentId} and head >= ${uptoSeq} for no key update`.execute(
+        tx.tables(),
+      );
+      if (!rows[0] || Number(rows[0].newest) >= uptoSeq) return false;
+      await raw`
+        insert into document_snapshots (document_id, upto_seq, state, created_at)
+        values (${documentId}, ${uptoSeq}, ${Buffer.from(state)}, ${at})`.execute(tx.tables());
+      await raw`
+        delete from document_updates where document_id = ${documentId} and seq <= ${uptoSeq}`.execute(
+        tx.tables(),
+      );
+      await raw`
+        delete from document_snapshots
+        where document_id = ${documentId} and upto_seq < ${uptoSeq} and label is null`.execute(tx.tables());
+      return true;
     },
     async heads(sql, documentIds) {
       const { rows } = await raw<{ id: string; head: string }>`

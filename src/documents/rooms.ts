@@ -1,6 +1,7 @@
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
 import { AppError } from "../errors.js";
+import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database/database.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
@@ -44,6 +45,9 @@ export interface RoomsObserver {
 const LINGER_MS = 30_000;
 /** How long a hole may be open before the log is read: usually its update is on the way. */
 const HOLE_MS = 100;
+/** Updates in the log beyond which a document is compacted: before its room closes, and while it is open. */
+const COMPACT_IDLE = 100;
+const COMPACT_OPEN = 2_000;
 /** Rooms compare themselves with the log this often: the last update before a silence may be the one that was lost. */
 const COMPARE_MS = 2_000;
 const READ_LIMIT = 1_000;
@@ -71,11 +75,12 @@ export function createRooms(deps: {
   log: UpdateLog;
   pubsub: PubSub;
   nodeId: string;
+  clock: Clock;
   logger: Logger;
   observer: RoomsObserver;
   lingerMs?: number;
 }): Rooms {
-  const { database, repository, log, pubsub, nodeId, logger, observer, lingerMs = LINGER_MS } = deps;
+  const { database, repository, log, pubsub, nodeId, clock, logger, observer, lingerMs = LINGER_MS } = deps;
   const loading = new Map<string, Promise<Room>>();
   const opened = new Map<string, Opened>();
   let closed = false;
@@ -207,7 +212,9 @@ export function createRooms(deps: {
       const from = room.applied;
       const updates = await repository.after(database, room.id, from, READ_LIMIT);
       const first = updates[0];
-      if (first && first.seq !== from + 1) {
+      if (!first && ((await repository.heads(database, [room.id])).get(room.id) ?? 0) <= room.applied) return;
+      // What is missing has been compacted.
+      if (first?.seq !== from + 1) {
         const stored = await repository.load(database, room.id);
         if (stored) room.receiveState(stored);
         return;
@@ -233,7 +240,33 @@ export function createRooms(deps: {
       if (head === undefined) drop(room.id, "gone");
       else if (head > room.applied && room.settled) await catchUp(entry);
       if (!entry.unsubscribe) await subscribe(room.id, entry);
+      await compact(entry, COMPACT_OPEN);
     }
+  }
+
+  /** Replaces the updates in the log by one snapshot when there are many. Any node may, at any time. */
+  async function compact({ room }: Opened, worth: number): Promise<void> {
+    if (room.applied - room.compacted < worth) return;
+    const snapshot = room.snapshot();
+    if (!snapshot) return;
+    const { uptoSeq, state } = snapshot;
+    await database.transaction((tx) =>
+      repository.compact(tx, room.id, uptoSeq, state, new Date(clock.now())),
+    );
+    room.compacted = uptoSeq;
+  }
+
+  async function unload(entry: Opened): Promise<void> {
+    const { room } = entry;
+    if (room.idle) {
+      await compact(entry, COMPACT_IDLE).catch((error: unknown) =>
+        logger.warn("a document could not be compacted", { documentId: room.id, error }),
+      );
+    }
+    // Somebody may have come meanwhile, or has not got an answer from the log yet.
+    if (opened.get(room.id) !== entry || entry.linger) return;
+    if (room.idle) drop(room.id, "restart");
+    else rooms.release(room);
   }
 
   function compareSoon(): void {
@@ -302,8 +335,7 @@ export function createRooms(deps: {
       if (!entry || entry.room !== room || entry.linger || room.clients.size > 0 || room.holds > 0) return;
       entry.linger = setTimeout(() => {
         entry.linger = undefined;
-        if (room.idle) drop(room.id, "restart");
-        else rooms.release(room);
+        void unload(entry);
       }, lingerMs);
       entry.linger.unref();
     },

@@ -1,23 +1,12 @@
 import type { Request, Response } from "express";
 import { AppError } from "../errors.js";
-import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
-import type { HttpRateLimit } from "./rate-limit.js";
+import type { AdmissionRule, HttpRateLimit } from "./rate-limit.js";
 import type { Principal } from "./route.js";
 
 /** Turns the `Authorization` header into a principal. */
 export interface Authenticator {
   /** @throws AppError 401 codes, or `dependency_unavailable` when it cannot be decided (never 401 then). */
   authenticate(authorization: string | undefined): Promise<Principal>;
-}
-
-/** What a request is let in by. */
-export interface AdmissionRule {
-  /** `user`: a valid token is needed; `public`: none is looked at; `any`: one is counted for its user, none is needed. */
-  readonly auth: "user" | "public" | "any";
-  /** Limits on top of the ones every request has. */
-  readonly limits?: readonly RateLimitPolicy[];
-  /** True when its own limits stand in place of the anonymous one (except in strict mode). */
-  readonly ownLimits?: boolean;
 }
 
 /** Lets a request in, or not: who it is from, then the limits; a refused token counts for the address. */

@@ -2,7 +2,6 @@ import { isIP, SocketAddress } from "node:net";
 import type { Request, Response } from "express";
 import { AppError } from "../errors.js";
 import type { RateLimiter, RateLimitPolicy, RateLimitVerdict } from "../platform/rate-limit/rate-limiter.js";
-import type { AdmissionRule } from "./admission.js";
 
 /** The policies every request falls under. */
 export interface HttpPolicies {
@@ -16,6 +15,16 @@ export interface HttpPolicies {
   readonly signIn: RateLimitPolicy;
   /** `strict`: the anonymous policy counts everybody and `signIn` every sign-in, as the first README of this project has it. */
   readonly mode: "tiered" | "strict";
+}
+
+/** What a request is let in by. */
+export interface AdmissionRule {
+  /** `user`: a valid token is needed; `public`: none is looked at; `any`: one is counted for its user, none is needed. */
+  readonly auth: "user" | "public" | "any";
+  /** Limits on top of the ones every request has. */
+  readonly limits?: readonly RateLimitPolicy[];
+  /** True when its own limits stand in place of the anonymous one (except in strict mode). */
+  readonly ownLimits?: boolean;
 }
 
 /** Applies policies to a request and tells the client where it stands. */

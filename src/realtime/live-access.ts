@@ -70,7 +70,7 @@ export function createLiveAccess(deps: {
           !concerns(entry, { userId: peer.userId, projectId: peer.projectId, sessionId: peer.authSessionId })
         )
           continue;
-        
+        touched.push(...peer.inFlight);
         if (entry.kind === "membership") touched.push(review(peer, entry.reason));
         else end(peer, entry);
       }

@@ -25,7 +25,7 @@ export interface PostgresOptions {
   readonly statementTimeoutMs?: number;
   /** How long to wait for a connection in ms; default 1500. */
   readonly connectTimeoutMs?: number;
-  /** How long to wait for an answer in ms, the wait for the connection included; default 2000. */
+  /** How long to wait for an answer in ms, the wait for the connection included; default 1800, so that an outage is told within 2 s. */
   readonly queryTimeoutMs?: number;
   /** Shown in `pg_stat_activity`; default `atelier`. */
   readonly applicationName?: string;
@@ -43,7 +43,7 @@ export function createPostgresDatabase(options: PostgresOptions): Database {
     max: options.poolMax ?? 10,
     statementTimeoutMs: options.statementTimeoutMs ?? 5000,
     connectTimeoutMs: options.connectTimeoutMs ?? 1500,
-    queryTimeoutMs: options.queryTimeoutMs ?? 2000,
+    queryTimeoutMs: options.queryTimeoutMs ?? 1800,
     applicationName: options.applicationName ?? "atelier",
     onError: options.onError,
   };
