@@ -258,6 +258,7 @@ export class Room {
       this.#apply(snapshot.state);
       this.#fanOut.add(updateMessage(snapshot.state), undefined);
       this.#applied = snapshot.uptoSeq;
+      this.compacted = snapshot.uptoSeq;
       for (const seq of this.#ahead) if (seq <= this.#applied) this.#ahead.delete(seq);
     }
     for (const update of updates) this.receiveRemote(update);

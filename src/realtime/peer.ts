@@ -77,6 +77,8 @@ export class Peer {
   /** Since when its queue has been over the soft bound, or 0. */
   slowSince = 0;
   warnedExpiry = false;
+  /** The code it was closed with by this side; a client that does not read never answers it. */
+  closeCode: number | undefined;
   /** Messages that wait while its access is being looked up again; undefined when it is not. */
   waiting: Buffer[] | undefined;
   /** Counts look-ups of its access. */
@@ -108,6 +110,7 @@ export class Peer {
   close(name: CloseName, reason?: string): void {
     if (this.feeding === "closed") return;
     this.feeding = "closed";
+    this.closeCode = CLOSE[name].code;
     this.transport.close(CLOSE[name].code, reason ?? CLOSE[name].reason);
   }
 }

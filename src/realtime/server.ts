@@ -226,7 +226,7 @@ export function createRealtimeServer(deps: {
       });
       websocket.on("ping", () => deps.messages.pinged(peer));
       websocket.on("error", (error) => logger.debug("socket error", { sessionId: peer.connectionId, error }));
-      websocket.on("close", (code) => gone(peer, room, code));
+      websocket.on("close", (code) => gone(peer, room, peer.closeCode ?? code));
       const position = room.join(peer);
       peer.send(
         JSON.stringify({

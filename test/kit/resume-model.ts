@@ -14,7 +14,8 @@ import { createTestPeer } from "./peer.js";
 const NODES = 3;
 const CLIENTS = 4;
 const OBSERVER = { delivered() {}, droppedEphemeral() {}, gapRepaired() {}, resumed() {} };
-const USER = v7();
+/** Who all clients of the model are: a resend counts for the same user on every connection. */
+export const USER = v7();
 
 /** What one run of the model stands on: a log and a pub/sub for each node, over one store. */
 export interface ModelStore {
@@ -356,60 +357,3 @@ export function modelRuns(times: number): fc.Parameters<unknown> & { readonly se
     markInterruptAsFailure: true,
   };
 }
-
-/** The builds the model must not let pass. */
-export const BREAKAGES: readonly Breakage[] = [
-  {
-    name: "leaves holes: a read of the log misses its first entry",
-    log: (log) => ({
-      ...log,
-      async readAfter(stream, after, limit) {
-        const slice = await log.readAfter(stream, after, limit);
-        return slice.complete && slice.entries.length > 1
-          ? { ...slice, entries: slice.entries.slice(1) }
-          : slice;
-      },
-    }),
-  },
-  {
-    name: "doubles: a read of the log gives its first entry twice",
-    log: (log) => ({
-      ...log,
-      async readAfter(stream, after, limit) {
-        const slice = await log.readAfter(stream, after, limit);
-        return slice.complete
-          ? { ...slice, entries: [...slice.entries.slice(0, 1), ...slice.entries] }
-          : slice;
-      },
-    }),
-  },
-  {
-    name: "reorders: a read of the log gives the newest entry first",
-    log: (log) => ({
-      ...log,
-      async readAfter(stream, after, limit) {
-        const slice = await log.readAfter(stream, after, limit);
-        return slice.complete ? { ...slice, entries: slice.entries.toReversed() } : slice;
-      },
-    }),
-  },
-  {
-    name: "forgets ids: a resend is another event",
-    log: (log) => ({
-      ...log,
-      append: (stream, id, data) => log.append(stream, id.replace(USER, v7()), data),
-    }),
-  },
-  {
-    name: "does not look at the epoch",
-    log: (log) => ({
-      ...log,
-      async readAfter(stream, after, limit) {
-        const { epoch } = await log.position(stream);
-        return log.readAfter(stream, { epoch, seq: after.seq }, limit);
-      },
-    }),
-  },
-  { name: "acknowledges before the place of the event", earlyAcks: true, silent: "ack" },
-  { name: "keeps a resync to itself", silent: "resync" },
-];

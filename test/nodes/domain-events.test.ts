@@ -65,7 +65,7 @@ describeAdapter(`domain events over nodes that die (NODES_SEED=${seed})`, missin
   it("[RT60] the control: on a node that lives every event is told once", async () => {
     await Promise.all(
       Array.from({ length: 20 }, async (_, i) => {
-        expect((await survivor.api.post(path(), { name: `w${i}` }, ada.token)).status).toBe(201);
+        expect((await survivor.api.post(path(), { name: `Shop ${i}` }, ada.token)).status).toBe(201);
       }),
     );
     await expectEachToldOnce();

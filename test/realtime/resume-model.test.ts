@@ -3,7 +3,8 @@ import fc from "fast-check";
 import type { EventLog } from "../../src/platform/event-log/event-log.js";
 import { createMemoryEventLog } from "../../src/platform/event-log/memory.js";
 import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
-import { BREAKAGES, holdsOver, type ModelStore, modelRuns } from "../kit/resume-model.js";
+import { BREAKAGES } from "../kit/resume-breakages.js";
+import { holdsOver, type ModelStore, modelRuns } from "../kit/resume-model.js";
 
 const runs = modelRuns(60);
 const TIMEOUT_MS = 120_000;
