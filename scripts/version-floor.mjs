@@ -13,10 +13,11 @@ const FLOOR = {
 };
 const { packages } = JSON.parse(readFileSync(path.join(ROOT, "package-lock.json"), "utf8"));
 let bad = 0;
-for (const [where, { version, resolved }] of Object.entries(packages)) {
+for (const [where, { version, resolved, dev }] of Object.entries(packages)) {
   const name = where.split("node_modules/").pop();
   const floor = FLOOR[name];
-  if (floor && below(version, floor)) {
+  // Old clients the tests speak to bring old packages with them; nothing of those is ever served.
+  if (floor && !dev && below(version, floor)) {
     console.log(`${where} is ${version}; the floor is ${floor}`);
     bad += 1;
   }

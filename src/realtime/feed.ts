@@ -165,7 +165,11 @@ export async function openFeed(
 }
 
 /** Id of the entry at `position`, while it is in the window. */
-async function idAt(log: EventLog, stream: string, { epoch, seq }: StreamPosition): Promise<string | undefined> {
+async function idAt(
+  log: EventLog,
+  stream: string,
+  { epoch, seq }: StreamPosition,
+): Promise<string | undefined> {
   if (seq === 0) return undefined;
   const slice = await log.readAfter(stream, { epoch, seq: seq - 1 }, 1);
   const entry = slice.complete ? slice.entries[0] : undefined;

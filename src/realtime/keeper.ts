@@ -25,12 +25,7 @@ export function keepAlive(hub: Hub, clock: Clock, softBytes: number): () => void
 }
 
 /** One look at one client; times in ms. */
-export function keep(
-  peer: Peer,
-  monotonic: number,
-  now: number,
-  softBytes = Number.POSITIVE_INFINITY,
-): void {
+export function keep(peer: Peer, monotonic: number, now: number, softBytes = Number.POSITIVE_INFINITY): void {
   if (peer.feeding === "closed") return;
   // What answers its own messages fills a queue too, without any event of the room.
   if (peer.slowSince === 0 && peer.transport.queuedBytes > softBytes) {

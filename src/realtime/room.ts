@@ -1,9 +1,4 @@
-import type {
-  Appended,
-  EventLog,
-  StreamEntry,
-  StreamPosition,
-} from "../platform/event-log/event-log.js";
+import type { Appended, EventLog, StreamEntry, StreamPosition } from "../platform/event-log/event-log.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
 import { messageIdOf, placedText, senderOf } from "./event-text.js";
 import { type Feed, openFeed } from "./feed.js";
@@ -157,9 +152,7 @@ export class Room {
     const served = peer.feeding === "live" ? this.#flushed : peer.served;
     if (isPassed(appended, served) || this.#past.has(appended.epoch)) {
       const toldInPlace =
-        !appended.duplicate &&
-        appended.epoch === this.#flushed.epoch &&
-        !isPassed(appended, peer.resyncedAt);
+        !appended.duplicate && appended.epoch === this.#flushed.epoch && !isPassed(appended, peer.resyncedAt);
       if (!toldInPlace) peer.send(text);
       return;
     }
@@ -274,9 +267,7 @@ export class Room {
   #customFrames(peer: Peer, batch: readonly Framed[]): Buffer {
     const frames: Buffer[] = [];
     for (const { entry, frame, sender } of batch) {
-      frames.push(
-        sender === peer ? textFrame(ack(messageIdOf(entry.id), entry.seq, entry.epoch)) : frame,
-      );
+      frames.push(sender === peer ? textFrame(ack(messageIdOf(entry.id), entry.seq, entry.epoch)) : frame);
       for (const text of peer.acks.at(entry)) frames.push(textFrame(text));
     }
     if (peer.acks.size === 0) this.#ackWaiters.delete(peer);

@@ -52,7 +52,9 @@ describeAdapter("a node that ends while clients publish", missingRedisServer(), 
     const result = await act();
     const marks = clients.map((client) => client.acked.size);
     await Promise.all(
-      clients.map((client, i) => client.until(() => client.acked.size >= (marks[i] ?? 0) + 5, "five more acks", 15_000)),
+      clients.map((client, i) =>
+        client.until(() => client.acked.size >= (marks[i] ?? 0) + 5, "five more acks", 15_000),
+      ),
     );
     publishing = false;
     await Promise.all(writing);

@@ -35,9 +35,13 @@ describeAdapter("a thundering herd", missingRedisServer(), () => {
         }),
       );
       const everyone = projects.flatMap(({ herd }) => herd);
-      await Promise.all(everyone.map((client) => client.until(() => client.connected, "the greeting", 30_000)));
+      await Promise.all(
+        everyone.map((client) => client.until(() => client.connected, "the greeting", 30_000)),
+      );
       const publish = (count: number) =>
-        Promise.all(projects.flatMap(({ writer }) => Array.from({ length: count }, (_, i) => writer.send({ i }))));
+        Promise.all(
+          projects.flatMap(({ writer }) => Array.from({ length: count }, (_, i) => writer.send({ i }))),
+        );
       await publish(5);
       const begun = performance.now();
       for (const client of everyone) client.cut();
@@ -112,7 +116,12 @@ describeAdapter("bounds of sockets", missingRedisServer(), () => {
   }
 
   /** One client stops reading for a while, one for good, one reads; thirty megabytes are published. */
-  async function readSlowly(): Promise<{ fast: SocketClient; late: SocketClient; stuck: SocketClient; queued: number }> {
+  async function readSlowly(): Promise<{
+    fast: SocketClient;
+    late: SocketClient;
+    stuck: SocketClient;
+    queued: number;
+  }> {
     const wide = await cluster.node();
     const [writer, reader] = [await wide.api.person(), await wide.api.person()];
     const at = await wide.api.project(writer, [[reader, "viewer"]]);
@@ -127,7 +136,8 @@ describeAdapter("bounds of sockets", missingRedisServer(), () => {
     let queued = 0;
     const payload = { filler: "x".repeat(50_000) };
     for (let i = 0; i < 600; i += 5) {
-      for (let j = i; j < i + 5; j++) sender.send({ type: "chat_message", payload: { ...payload, i: j }, id: `${j}` });
+      for (let j = i; j < i + 5; j++)
+        sender.send({ type: "chat_message", payload: { ...payload, i: j }, id: `${j}` });
       await sender.next((m) => m.type === "ack" && m.id === `${i + 4}`, 20_000);
       for (const peer of wide.app.features.realtime?.hub.peers() ?? [])
         queued = Math.max(queued, peer.transport.queuedBytes);

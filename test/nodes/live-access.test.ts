@@ -110,7 +110,11 @@ describeAdapter("access that is taken away, over two nodes", missingRedisServer(
     { client, projectId }: Round,
     change: () => Promise<Answer>,
     ended: () => Promise<unknown>,
-  ): Promise<{ readonly late: readonly StreamEntry[]; readonly applied: string | null; readonly sent: number }> {
+  ): Promise<{
+    readonly late: readonly StreamEntry[];
+    readonly applied: string | null;
+    readonly sent: number;
+  }> {
     const flow = stream(client);
     await client.next(({ type, id }) => type === "ack" && id === flow.sent[AHEAD], 10_000);
     const answer = await change();
@@ -301,7 +305,9 @@ describeAdapter("access that is taken away, over two nodes", missingRedisServer(
     expect(await sentBy(client, projectId, head)).toEqual([]);
     const other = await one.api.person();
     await one.api.post(members(projectId), { email: other.email, role: "viewer" }, ada.token);
-    const removed = await one.api.request("DELETE", `${members(projectId)}/${other.id}`, { token: ada.token });
+    const removed = await one.api.request("DELETE", `${members(projectId)}/${other.id}`, {
+      token: ada.token,
+    });
     expect(removed.headers.get("x-access-applied")).toBe("true");
     await three.kill();
   }, 40_000);
@@ -311,7 +317,9 @@ describeAdapter("access that is taken away, over two nodes", missingRedisServer(
     expect(await four.stop()).toBe(0);
     const { person, projectId, client } = await newcomer();
     const begun = performance.now();
-    const removed = await one.api.request("DELETE", `${members(projectId)}/${person.id}`, { token: ada.token });
+    const removed = await one.api.request("DELETE", `${members(projectId)}/${person.id}`, {
+      token: ada.token,
+    });
     expect(removed.headers.get("x-access-applied")).toBe("true");
     expect(performance.now() - begun).toBeLessThan(900);
     await client.closed();

@@ -29,7 +29,12 @@ describeAdapter("two nodes and a worker on shared stores", missingRedisServer(),
   it("[RT51] every client of every node is told every event exactly once, in one order", async () => {
     const urls = [one.wsUrl, two.wsUrl];
     const clients = [0, 1, 2, 3, 4, 5].map((i) =>
-      followProject({ name: `client ${i}`, urls: [urls[i % 2]!], token: i < 3 ? ada.token : bob.token, projectId }),
+      followProject({
+        name: `client ${i}`,
+        urls: [urls[i % 2]!],
+        token: i < 3 ? ada.token : bob.token,
+        projectId,
+      }),
     );
     await Promise.all(clients.map((client) => client.until(() => client.connected, "the greeting")));
     await Promise.all(
@@ -91,11 +96,7 @@ describeAdapter("two nodes and a worker on shared stores", missingRedisServer(),
 
   it("[RT53] cursors cross nodes, a person on two nodes joins once and leaves once, presence knows both", async () => {
     const eve = await one.api.person("Eve");
-    await one.api.post(
-      `/projects/${projectId}/members`,
-      { email: eve.email, role: "viewer" },
-      ada.token,
-    );
+    await one.api.post(`/projects/${projectId}/members`, { email: eve.email, role: "viewer" }, ada.token);
     const watcher = await one.socket(ada.token, projectId);
     const tabs = [await two.socket(eve.token, projectId), await one.socket(eve.token, projectId)];
     const isEve = ({ userId }: Message) => userId === eve.id;
