@@ -34,7 +34,8 @@ export function watchStore(
       if (error instanceof AppError && error.code === "dependency_unavailable") {
         failedAt = begun;
         if (away === undefined) {
-          away = String(error.extensions.dependency ?? "event store");
+          const { dependency } = error.extensions;
+          away = typeof dependency === "string" ? dependency : "event store";
           changed("server.degraded", away);
         }
       }
