@@ -56,4 +56,18 @@ describe("keep", () => {
     keep(peer, start + 30_001, 0);
     expect(transport.closed?.code).toBe(4408);
   });
+
+  it("[RT93] answers that pile up in a quiet room count as a queue too", () => {
+    const { peer, transport } = createTestPeer();
+    peer.heardAt = start;
+    transport.stalled = true;
+    transport.write(Buffer.alloc(300));
+    keep(peer, start + 1_000, 0, 400);
+    expect(peer.slowSince).toBe(0);
+    transport.write(Buffer.alloc(300));
+    keep(peer, start + 2_000, 0, 400);
+    peer.heardAt = start + 32_000;
+    keep(peer, start + 32_001, 0, 400);
+    expect(transport.closed?.code).toBe(4408);
+  });
 });

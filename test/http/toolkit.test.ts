@@ -267,3 +267,21 @@ describe("CORS", () => {
     expect(problem.headers.get("access-control-expose-headers")).toMatch(/Retry-After/);
   });
 });
+
+describe("what nobody expected", () => {
+  it("[HTTP43] is a 500 problem that says nothing of it, on this request alone", async () => {
+    const tables = node.app.stores.database.tables();
+    await sql`alter table workspaces rename to elsewhere`.execute(tables);
+    const path = `/projects/${projectId}/workspaces`;
+    for (const answer of [
+      await ask("GET", path),
+      await ask("POST", path, { body: { name: "Lost", settings: {} } }),
+    ]) {
+      expectProblem(answer, "internal_error");
+      expect(JSON.stringify(answer.body)).not.toMatch(/relation|does not exist|42P01/);
+    }
+    expect((await ask("GET", `/projects/${projectId}`)).status).toBe(200);
+    await sql`alter table elsewhere rename to workspaces`.execute(tables);
+    expect((await ask("GET", path)).body).toEqual({ workspaces: expect.any(Array), nextCursor: null });
+  });
+});

@@ -262,3 +262,35 @@ export async function settle(clients: readonly FollowingClient[], ms = 20_000): 
     );
   }
 }
+
+/**
+ * Lets every client publish, each as fast as it is answered, while `act` runs and until each was answered five times more;
+ * then waits until everybody has everything.
+ */
+export async function publishDuring<R>(
+  clients: readonly FollowingClient[],
+  act: () => Promise<R>,
+): Promise<R> {
+  await Promise.all(clients.map((client) => client.until(() => client.connected, "the greeting")));
+  let publishing = true;
+  const writing = clients.map(async (client) => {
+    for (let i = 0; publishing; i++) {
+      await client.send({ i });
+      await delay(5);
+    }
+  });
+  const fiveMore = () =>
+    Promise.all(
+      clients.map((client) => {
+        const before = client.acked.size;
+        return client.until(() => client.acked.size >= before + 5, "five more acks", 15_000);
+      }),
+    );
+  await fiveMore();
+  const result = await act();
+  await fiveMore();
+  publishing = false;
+  await Promise.all(writing);
+  await settle(clients);
+  return result;
+}

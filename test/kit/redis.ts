@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { accessSync, constants } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -22,14 +22,18 @@ export interface TestRedis {
   /** Stops answering without closing a connection, until `thaw`. */
   freeze(): void;
   thaw(): void;
+  /** Keeps a copy of what a `persistent` server holds now. */
+  remember(): Promise<void>;
+  /** Kills it and starts it again with what was remembered, as a failover to a copy that lagged behind does. */
+  rollBack(): Promise<void>;
   /** Stops it and removes its folder. */
   close(): Promise<void>;
 }
 
 /** How a private server runs. */
 export interface TestRedisOptions {
-  /** Keeps every write over a restart (append-only file, fsync always). */
-  readonly persistent?: boolean;
+  /** Keeps every write over a restart (append-only file); fsync `always` unless `everysec` is asked for. */
+  readonly persistent?: boolean | "everysec";
   /** One node that owns all slots: multi-key commands are refused when their keys are on different slots. */
   readonly cluster?: boolean;
   /** Follows the server on this port of the loopback. */
@@ -76,7 +80,8 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
     args.push("--port", "0", "--tls-cert-file", options.tls.cert, "--tls-key-file", options.tls.key);
     args.push("--tls-ca-cert-file", options.tls.cert, "--tls-auth-clients", "no");
   }
-  args.push("--appendonly", options.persistent ? "yes" : "no", "--appendfsync", "always");
+  args.push("--appendonly", options.persistent ? "yes" : "no");
+  args.push("--appendfsync", options.persistent === "everysec" ? "everysec" : "always");
   if (options.cluster) {
     args.push("--cluster-enabled", "yes", "--cluster-port", String(await freePort()));
     args.push("--cluster-announce-ip", "127.0.0.1");
@@ -110,6 +115,7 @@ async function supervise(
   port: number,
   prepare: () => Promise<void>,
 ): Promise<TestRedis> {
+  const copy = `${dir}-copy`;
   let child: ChildProcess | undefined;
   const killAtExit = (): void => void child?.kill("SIGKILL");
   process.on("exit", killAtExit);
@@ -139,9 +145,22 @@ async function supervise(
     },
     freeze: () => void child?.kill("SIGSTOP"),
     thaw: () => void child?.kill("SIGCONT"),
+    async remember() {
+      child?.kill("SIGSTOP");
+      await rm(copy, { recursive: true, force: true });
+      await cp(dir, copy, { recursive: true });
+      child?.kill("SIGCONT");
+    },
+    async rollBack() {
+      await stop("SIGKILL");
+      await rm(dir, { recursive: true });
+      await cp(copy, dir, { recursive: true });
+      await start();
+    },
     async close() {
       await stop();
       process.off("exit", killAtExit);
+      await rm(copy, { recursive: true, force: true });
       await rm(dir, { recursive: true, force: true });
     },
   };

@@ -32,17 +32,11 @@ export class UpgradeRefused extends Error {
 /** Opens a socket and waits for its `connected` frame; @throws UpgradeRefused. */
 export function connectSocket(
   url: string,
-  options: {
-    headers?: Record<string, string>;
-    protocols?: string[];
-    origin?: string;
-    localAddress?: string;
-  } = {},
+  options: { headers?: Record<string, string>; protocols?: string[]; origin?: string } = {},
 ): Promise<SocketClient> {
   const socket = new WebSocket(url, options.protocols ?? [], {
     headers: options.headers ?? {},
     ...(options.origin === undefined ? {} : { origin: options.origin }),
-    ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
   });
   const messages: Message[] = [];
   const waiters = new Set<() => void>();

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, expect, it } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, expect, it } from "@jest/globals";
 import { describeAdapter } from "../kit/adapters.js";
 import type { Person } from "../kit/api.js";
 import { type Cluster, startCluster } from "../kit/cluster.js";
-import { type FollowingClient, findFaults, followProject, settle } from "../kit/following-client.js";
+import { type FollowingClient, findFaults, followProject, publishDuring } from "../kit/following-client.js";
 import type { NodeProcess } from "../kit/node-process.js";
 import { missingRedisServer } from "../kit/redis.js";
 
@@ -27,8 +27,9 @@ describeAdapter("a node that ends while clients publish", missingRedisServer(), 
   }, 60_000);
   afterAll(() => cluster.close());
 
+  const opened: FollowingClient[] = [];
   function follow(count: number, urls: readonly string[]): FollowingClient[] {
-    return Array.from({ length: count }, (_, i) =>
+    const clients = Array.from({ length: count }, (_, i) =>
       followProject({
         name: `client ${i} of ${urls.length}`,
         urls,
@@ -36,32 +37,13 @@ describeAdapter("a node that ends while clients publish", missingRedisServer(), 
         projectId,
       }),
     );
+    opened.push(...clients);
+    return clients;
   }
 
-  /** Lets every client publish, each as fast as it is answered, while `act` runs and a little longer. */
-  async function publishDuring<R>(clients: readonly FollowingClient[], act: () => Promise<R>): Promise<R> {
-    await Promise.all(clients.map((client) => client.until(() => client.connected, "the greeting")));
-    let publishing = true;
-    const writing = clients.map(async (client) => {
-      for (let i = 0; publishing; i++) {
-        await client.send({ i });
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    });
-    await Promise.all(clients.map((client) => client.until(() => client.acked.size >= 5, "five acks")));
-    const result = await act();
-    const marks = clients.map((client) => client.acked.size);
-    await Promise.all(
-      clients.map((client, i) =>
-        client.until(() => client.acked.size >= (marks[i] ?? 0) + 5, "five more acks", 15_000),
-      ),
-    );
-    publishing = false;
-    await Promise.all(writing);
-    await settle(clients);
-    for (const client of clients) client.close();
-    return result;
-  }
+  afterEach(() => {
+    for (const client of opened.splice(0)) client.close();
+  });
 
   it("[RT64] the control: nothing ends, nothing is lost", async () => {
     const clients = follow(8, [staying.wsUrl]);
