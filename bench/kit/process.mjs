@@ -19,7 +19,7 @@ const folders = new Set();
 
 // Nothing that was started here outlives this process, however it ends.
 process.on("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
+  for (const child of children) signalGroup(child, "SIGKILL");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
@@ -46,7 +46,7 @@ export function startServer({ command = process.execPath, args, env = {}, ready,
     children.add(child);
     let output = "";
     const late = setTimeout(() => {
-      child.kill("SIGKILL");
+      signalGroup(child, "SIGKILL");
       reject(new Error(`not ready within ${START_MS} ms:\n${output.slice(-2_000)}`));
     }, START_MS);
     const read = (chunk) => {
@@ -58,8 +58,8 @@ export function startServer({ command = process.execPath, args, env = {}, ready,
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
+    child.on("close", () => children.delete(child));
     child.on("exit", (code, signal) => {
-      children.delete(child);
       clearTimeout(late);
       reject(new Error(`ended (${code ?? signal}) before it was ready:\n${output.slice(-2_000)}`));
     });
@@ -79,23 +79,34 @@ function cleanEnv() {
   return Object.fromEntries(Object.entries({ PATH, HOME, LANG, TMPDIR }).filter(([, value]) => value));
 }
 
-/** Ends a program in order, and by force when it does not; resolves when it is gone. */
-export function stop(child) {
+/** Ends a program in order, and by force when it does not; resolves when it and what it started are gone. */
+function stop(child) {
   return new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) return resolve();
-    const force = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    child.on("exit", () => {
+    // The pipes close with the last process that holds them, which `npm start` is not.
+    if (child.stdout.closed) return resolve();
+    const force = setTimeout(() => signalGroup(child, "SIGKILL"), STOP_MS);
+    child.on("close", () => {
       clearTimeout(force);
       resolve();
     });
-    child.kill("SIGTERM");
+    signalGroup(child, "SIGTERM");
   });
+}
+
+/** Every program started here leads a process group of its own. */
+function signalGroup(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It is gone.
+  }
 }
 
 /** Starts a Node.js module with a message channel, on the core of the load. */
 export function startHelper(file, args) {
   const [command, ...rest] = pinned(process.execPath, [file, ...args], LOAD_CORE);
-  const child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"], env: cleanEnv() });
+  const stdio = ["ignore", "inherit", "inherit", "ipc"];
+  const child = spawn(command, rest, { stdio, env: cleanEnv(), detached: true });
   children.add(child);
   child.on("exit", () => children.delete(child));
   return child;

@@ -36,7 +36,7 @@ const MAX_GATHER_MS = 8;
 /** A room that was quiet for this long sends its next frame at once. */
 const IDLE_MS = 10;
 /** An append of this node that pub/sub has not brought after this long is looked for in the log. */
-const OWN_APPEND_MS = 100;
+const OWN_APPEND_MS = 500;
 /** How often ephemeral events leave: 30 times a second. */
 const EPHEMERAL_MS = 33;
 

@@ -124,7 +124,7 @@ describeAdapter("access that is taken away, over two nodes", missingRedisServer(
     await ended();
     flow.stop();
     // Goes the way of the stream's appends: what the node had under way has landed before this.
-    await two.app.stores.eventLog.append(projectId, v7(), "{}");
+    await two.app.stores.eventLog.append(projectId, v7(), '{"sessionId":null,"type":"custom.mark"}');
     const late = await sentBy(client, projectId, head);
     for (const id of flow.acked) expect(sentBefore.has(id)).toBe(true);
     return { late, applied: answer.headers.get("x-access-applied"), sent: flow.sent.length };

@@ -38,7 +38,8 @@ describeAdapter("two nodes whose Redis fails under load", missingRedisServer(), 
     opened.push(...clients);
     return clients;
   }
-  const serverTold = (client: FollowingClient) => client.controls.filter((type) => type.startsWith("server."));
+  const serverTold = (client: FollowingClient) =>
+    client.controls.filter((type) => type.startsWith("server."));
   const told = (clients: readonly FollowingClient[], type: string, times = 1) =>
     Promise.all(
       clients.map((client) =>
@@ -50,7 +51,8 @@ describeAdapter("two nodes whose Redis fails under load", missingRedisServer(), 
     const clients = follow();
     await publishDuring(clients, () => delay(300));
     expect(findFaults(clients)).toEqual([]);
-    for (const client of clients) expect([serverTold(client), client.closes, client.resyncs]).toEqual([[], [], []]);
+    for (const client of clients)
+      expect([serverTold(client), client.closes, client.resyncs]).toEqual([[], [], []]);
   });
 
   it.each(["SIGTERM", "SIGKILL"] as const)(
@@ -126,12 +128,15 @@ describeAdapter("two nodes whose Redis fails under load", missingRedisServer(), 
       expect((await visit.closed()).code).toBe(4403);
       const place = await clients[0]!.send({ cut: true });
       await Promise.all(
-        clients.map((client) => client.until(() => (client.position?.seq ?? 0) >= place.seq, "the event", 5_000)),
+        clients.map((client) =>
+          client.until(() => (client.position?.seq ?? 0) >= place.seq, "the event", 5_000),
+        ),
       );
       await ask(cluster.redis.port, "ACL SETUSER default +subscribe");
     });
     expect(findFaults(clients)).toEqual([]);
-    for (const client of clients) expect([serverTold(client), client.closes, client.resyncs]).toEqual([[], [], []]);
+    for (const client of clients)
+      expect([serverTold(client), client.closes, client.resyncs]).toEqual([[], [], []]);
   }, 60_000);
 
   it("[RT85] a Redis that came back older: everybody is told to begin anew, and no revocation is undone", async () => {
