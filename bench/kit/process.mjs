@@ -20,9 +20,26 @@ const folders = new Set();
 // Nothing that was started here outlives this process, however it ends.
 process.on("exit", () => {
   for (const child of children) signalGroup(child, "SIGKILL");
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  for (const folder of folders) {
+    endPostgres(folder);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  }
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
+
+/** Ends a PostgreSQL that still serves data of this folder: without its files it would not end by itself. */
+function endPostgres(folder) {
+  for (const dataDir of ["postgres", "data/postgres"]) {
+    try {
+      process.kill(
+        Number.parseInt(readFileSync(`${folder}/${dataDir}/data/postmaster.pid`, "utf8"), 10),
+        "SIGQUIT",
+      );
+    } catch {
+      // None is running.
+    }
+  }
+}
 
 /** Has a folder removed when this process ends. */
 export function removeAtExit(folder) {
@@ -42,6 +59,7 @@ export function startServer({ command = process.execPath, args, env = {}, ready,
       cwd,
       env: { ...cleanEnv(), ...env },
       stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
     });
     children.add(child);
     let output = "";

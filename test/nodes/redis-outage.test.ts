@@ -24,8 +24,11 @@ describeAdapter("two nodes whose Redis fails under load", missingRedisServer(), 
     [ada, bob] = [await one.api.person("Ada"), await one.api.person("Bob")];
     projectId = await one.api.project(ada, [[bob, "collaborator"]]);
   }, 60_000);
-  afterEach(() => {
+  afterEach(async () => {
     for (const client of opened.splice(0)) client.close();
+    // What failed in the middle of an outage shall not fail what comes after.
+    cluster.redis.thaw();
+    await ask(cluster.redis.port, "PING").catch(() => cluster.redis.restart());
   });
   afterAll(() => cluster.close());
 
@@ -78,7 +81,7 @@ describeAdapter("two nodes whose Redis fails under load", missingRedisServer(), 
       await cluster.redis.stop("SIGKILL");
       const stoppedAt = performance.now();
       await told(clients, "server.degraded");
-      for (const client of clients) expect(client.controls).toContain("nack dependency_unavailable");
+      await told(clients, "nack dependency_unavailable");
       expect((await two.api.get(`/projects/${projectId}`, bob.token)).status).toBe(200);
       const { status } = await one.api.post("/auth/login", { email: bob.email, password: bob.password });
       expect(status).toBe(200);
@@ -105,7 +108,7 @@ describeAdapter("two nodes whose Redis fails under load", missingRedisServer(), 
     await publishDuring(clients, async () => {
       cluster.redis.freeze();
       await told(clients, "server.degraded");
-      for (const client of clients) expect(client.controls).toContain("nack dependency_unavailable");
+      await told(clients, "nack dependency_unavailable");
       cluster.redis.thaw();
       await told(clients, "server.recovered");
     });
