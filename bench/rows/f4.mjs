@@ -7,7 +7,7 @@ const RECEIVERS = 200;
 const P99_MS = 100;
 const SECONDS = 1.2;
 const STEP = 1.12;
-const CEILING = 6_000;
+const CEILING = 20_000;
 
 export const row = {
   id: "F4",
