@@ -11,7 +11,9 @@ const SETTLE_MS = 3_000;
  * time it was sent, so servers that merge messages are measured rightly.
  */
 export class Fanout {
-  #ids = 0;
+  /** Over all rooms: an id is an idempotency key, so one that comes again would be acknowledged and not delivered. */
+  static #lastId = 0;
+  #sent = 0;
   #acks = 0;
   #latencies = [];
   #onLast = undefined;
@@ -71,11 +73,11 @@ export class Fanout {
   async #measure(load) {
     for (const client of this.receivers) client.events = 0;
     this.#latencies = [];
-    const [ids, acks] = [this.#ids, this.#acks];
+    const [sentBefore, acks] = [this.#sent, this.#acks];
     const cpuBefore = cpuMicros(this.target.pid);
     const started = performance.now();
     await load();
-    const sent = this.#ids - ids;
+    const sent = this.#sent - sentBefore;
     const settled = () => this.#acks - acks >= sent && this.receivers.every(({ events }) => events >= sent);
     const deadline = performance.now() + SETTLE_MS;
     while (!settled() && performance.now() < deadline) await sleep(2);
@@ -97,10 +99,11 @@ export class Fanout {
   }
 
   #send() {
-    this.#ids += 1;
+    this.#sent += 1;
+    Fanout.#lastId += 1;
     const head = `{"t":${nowMicros()},"pad":"`;
     const payload = `${head}${"x".repeat(this.payloadBytes - head.length - 2)}"}`;
-    this.sender.send(this.target.event(this.#ids, payload));
+    this.sender.send(this.target.event(Fanout.#lastId, payload));
   }
 
   close() {
