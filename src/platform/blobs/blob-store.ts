@@ -1,0 +1,44 @@
+import type { Readable } from "node:stream";
+
+/** What is known of a stored blob. */
+export interface BlobInfo {
+  readonly key: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly modifiedAt: number;
+}
+
+/** What was written. */
+export interface WrittenBlob {
+  /** Bytes. */
+  readonly size: number;
+  /** SHA-256 of the content, hex. */
+  readonly sha256: string;
+}
+
+/**
+ * Large immutable content: binary files, artifacts, exports. A key is made of segments of `[A-Za-z0-9._-]` joined by `/`, at
+ * most 400 characters, none of them `.` or `..`; a key is written once and never changed. Every call rejects with
+ * `dependency_unavailable` when the store is away.
+ */
+export interface BlobStore {
+  /**
+   * Stores the content; once it resolves, the blob survives a crash. A source that fails, or holds more than `maxBytes`
+   * (then `payload_too_large`), leaves nothing behind.
+   */
+  put(
+    key: string,
+    content: Uint8Array | Readable,
+    options?: { readonly maxBytes?: number; readonly mediaType?: string },
+  ): Promise<WrittenBlob>;
+  /** The content and its size in bytes; undefined when there is none. The caller reads the stream to its end or destroys it. */
+  get(key: string): Promise<{ readonly size: number; readonly content: Readable } | undefined>;
+  /** Forgets these blobs; unknown keys are passed over. */
+  delete(keys: readonly string[]): Promise<void>;
+  /** Every blob whose key begins with `prefix`, in the order of keys; for clearing away what no row names. */
+  list(prefix: string): AsyncIterable<BlobInfo>;
+  /** Rejects within 1 s when the store does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
