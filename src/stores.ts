@@ -8,6 +8,8 @@ import {
 import type { PresenceSessionStore } from "./activity/store/presence-session-store.js";
 import type { Config } from "./config.js";
 import type { Lifecycle } from "./lifecycle.js";
+import type { BlobStore } from "./platform/blobs/blob-store.js";
+import { createDiskBlobStore } from "./platform/blobs/disk.js";
 import type { Cache } from "./platform/cache/cache.js";
 import { createMemoryCache } from "./platform/cache/memory.js";
 import { createRedisCache } from "./platform/cache/redis.js";
@@ -45,6 +47,7 @@ export interface Stores {
   readonly presence: PresenceRegistry;
   readonly rateLimiter: RateLimiter;
   readonly jobQueue: BullmqJobQueue;
+  readonly blobs: BlobStore;
   /** What `/readyz` asks, by name; each rejects when its store does not answer. */
   readonly pings: Readonly<Record<string, () => Promise<void>>>;
 }
@@ -90,8 +93,11 @@ export async function openStores(deps: StoreDeps): Promise<Stores> {
     ? connectMongo({ uri: config.MONGODB_URI, onError: onError("mongodb") })
     : undefined;
   if (mongo) lifecycle.add("mongodb", () => mongo.close());
+  const blobs = createDiskBlobStore({ folder: path.join(path.resolve(config.DATA_DIR), "blobs") });
+  lifecycle.add("blobs", () => blobs.close());
   return {
     database,
+    blobs,
     ...activityStores(deps, database, mongo),
     ...sharedMemory(deps, redis),
     jobQueue,
