@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { createReadStream, createWriteStream, type Dirent } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { dependencyUnavailable } from "../../errors.js";
 import { keySegments } from "./blob-key.js";
