@@ -38,6 +38,7 @@ export function createHousekeeping(deps: {
       () => features.outbox.prune(new Date(now - OUTBOX_KEEP_MS), LIMIT),
       () => features.auth.prune(LIMIT),
       () => features.projects.pruneInvitations(LIMIT),
+      () => features.jobs.clearArtifacts(LIMIT),
     ];
     if (config.embedded.activity) {
       steps.push(() =>

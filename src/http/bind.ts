@@ -1,3 +1,4 @@
+import { pipeline } from "node:stream/promises";
 import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { z } from "zod";
 import { AppError } from "../errors.js";
@@ -9,7 +10,7 @@ import { parseJson } from "./json-body.js";
 import { type Cursors, DEFAULT_PAGE_SIZE, pageQuery } from "./pagination.js";
 import { validationProblem } from "./problem.js";
 import { clientAddress } from "./rate-limit.js";
-import type { AnyInput, AnyReply, Page, Principal, Route } from "./route.js";
+import type { AnyInput, AnyReply, Page, Principal, RawBody, Route, StreamedBody } from "./route.js";
 
 /** What binding needs. */
 export interface BindDeps {
@@ -48,7 +49,7 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       throw error;
     });
     if (principal === "ended") {
-      send(request, response, route, { status: 204 });
+      await send(request, response, route, { status: 204 });
       return;
     }
     const params = parse(spec.params ?? z.unknown(), joined(request.params), ":");
@@ -82,7 +83,7 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       },
     };
     if (!spec.idempotent) {
-      send(request, response, route, await route.handle(input));
+      await send(request, response, route, await route.handle(input));
       return;
     }
     const { reply, replayed } = await deps.idempotency.run(
@@ -91,7 +92,7 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       (tx) => route.handle({ ...input, tx }),
     );
     if (replayed) response.setHeader("Idempotency-Replayed", "true");
-    send(request, response, route, reply);
+    await send(request, response, route, reply);
   };
 
   function pageOf(values: Record<string, unknown>, scope: string, position: z.ZodType): Page<unknown> {
@@ -103,7 +104,12 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
     };
   }
 
-  function send(request: Request, response: Response, { spec: s }: Route, reply: AnyReply): void {
+  async function send(
+    request: Request,
+    response: Response,
+    { spec: s }: Route,
+    reply: AnyReply,
+  ): Promise<void> {
     const documented = s.replies[reply.status];
     if (!documented)
       throw new Error(`${s.operationId} answered ${reply.status}, which its spec does not name`);
@@ -115,14 +121,40 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       response.setHeader("ETag", etag);
       const reading = request.method === "GET" || request.method === "HEAD";
       if (reading && isNotModified(request.get("if-none-match"), etag)) {
+        if (reply.raw && "content" in reply.raw) reply.raw.content.destroy();
         response.status(304).end();
         return;
       }
     }
-    if (reply.raw) response.setHeader("Content-Type", reply.raw.contentType).end(reply.raw.bytes);
+    if (reply.raw) await sendRaw(request, response, reply.raw);
     else if (reply.body === undefined) response.end();
     else response.type("application/json").send(JSON.stringify(reply.body));
   }
+}
+
+async function sendRaw(request: Request, response: Response, raw: RawBody | StreamedBody): Promise<void> {
+  response.setHeader("Content-Type", raw.contentType);
+  if ("bytes" in raw) {
+    response.end(raw.bytes);
+    return;
+  }
+  if (raw.size !== undefined) response.setHeader("Content-Length", raw.size);
+  if (request.method === "HEAD") {
+    raw.content.destroy();
+    response.end();
+    return;
+  }
+  try {
+    await pipeline(raw.content, response);
+  } catch (error) {
+    // A client that went away is nobody's fault; its connection is gone, and so is the source.
+    if (!isClosedEarly(error)) throw error;
+  }
+}
+
+function isClosedEarly(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ERR_STREAM_PREMATURE_CLOSE" || code === "EPIPE" || code === "ECONNRESET";
 }
 
 function parse(schema: z.ZodType, value: unknown, root: ":" | "?" | ""): unknown {

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { z } from "zod";
 import type { ErrorCode } from "../errors.js";
 import type { Tx } from "../platform/database/database.js";
@@ -27,6 +28,14 @@ export interface Page<Position> {
   readonly after: Position | undefined;
   /** The cursor for the page after `position`; null when there is none. */
   next(position: Position | undefined): string | null;
+}
+
+/** A reply's bytes as they come from somewhere else; whoever sends the reply reads them to the end or destroys them. */
+export interface StreamedBody {
+  readonly contentType: string;
+  readonly content: Readable;
+  /** Bytes, when they are known beforehand. */
+  readonly size?: number;
 }
 
 /** One documented answer. */
@@ -109,14 +118,14 @@ export type ReplyOf<S extends RouteSpec> = {
   [K in keyof S["replies"] & number]: S["replies"][K] extends { body: infer B extends z.ZodType }
     ? ReplyBase<K> & { readonly body: z.input<B> }
     : S["replies"][K] extends { bytes: string }
-      ? ReplyBase<K> & { readonly raw: RawBody; readonly body?: undefined }
+      ? ReplyBase<K> & { readonly raw: RawBody | StreamedBody; readonly body?: undefined }
       : ReplyBase<K> & { readonly body?: undefined };
 }[keyof S["replies"] & number];
 
 /** A reply once its route is forgotten. */
 export interface AnyReply extends ReplyBase<number> {
   readonly body?: unknown;
-  readonly raw?: RawBody;
+  readonly raw?: RawBody | StreamedBody;
 }
 
 /** The input once its route is forgotten. */

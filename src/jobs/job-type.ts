@@ -1,5 +1,7 @@
+import type { Readable } from "node:stream";
 import type { z } from "zod";
 import type { Sql } from "../platform/database/database.js";
+import type { Artifact } from "./artifact-schema.js";
 
 /** Where a log entry comes from: the program's output, or the service. */
 export const LOG_STREAMS = ["stdout", "stderr", "system"] as const;
@@ -23,6 +25,11 @@ export interface JobContext {
   progress(percent: number, message?: string): void;
   /** Adds text to the job's log. It need not be a whole line. */
   log(stream: LogStream, text: string): void;
+  /**
+   * Keeps a file with the job (in place of one with its name) and says what was kept. Refused when the run is none any
+   * more, and with `payload_too_large` or `unprocessable` beyond the limits of artifacts. `result.json` is a name taken.
+   */
+  artifact(name: string, content: string | Uint8Array | Readable, mediaType: string): Promise<Artifact>;
 }
 
 /** What a run that reached its end hands back. */

@@ -1,6 +1,7 @@
 import type { EventConsumer } from "../events/dispatcher.js";
 import type { Outbox } from "../events/outbox.js";
 import type { Route } from "../http/route.js";
+import type { BlobStore } from "../platform/blobs/blob-store.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database/database.js";
 import type { JobQueue } from "../platform/job-queue/job-queue.js";
@@ -10,6 +11,8 @@ import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
 import type { Access } from "../projects/access.js";
 import type { Accounts } from "../projects/accounts.js";
 import type { WorkspaceAccess } from "../workspaces/access.js";
+import { createArtifactRepository } from "./artifact-repository.js";
+import { createArtifacts } from "./artifacts.js";
 import { createClaims } from "./claims.js";
 import { createCodeExecution } from "./handlers/code-execution.js";
 import type { JobOutput } from "./job-output.js";
@@ -30,6 +33,7 @@ import { createJobWorker, type JobWorker, WORKER_TIMINGS, type WorkerTimings } f
 /** What the feature stands on. */
 export interface JobsDeps {
   readonly database: Database;
+  readonly blobs: BlobStore;
   readonly queue: JobQueue;
   readonly pubsub: PubSub;
   readonly outbox: Outbox;
@@ -76,6 +80,8 @@ export interface Jobs {
   createWorker(options: WorkerOptions): JobWorker;
   /** Hands over again what the queue may have lost; {@link Jobs.start} does it every 15 s. */
   sweep(): Promise<void>;
+  /** Deletes contents of artifacts that are gone, at most `limit`. */
+  clearArtifacts(limit: number): Promise<void>;
   /** Begins to sweep. */
   start(): void;
   /** Ends the sweeps, after the one under way. */
@@ -95,13 +101,15 @@ export function createJobs(deps: JobsDeps): Jobs {
   const { runningPerUser, queuedPerUser } = limits;
   const repository = createJobRepository();
   const runs = createRunRepository();
+  const artifactRepository = createArtifactRepository();
+  const artifacts = createArtifacts({ ...deps, repository: artifactRepository });
   const languages = createLanguages({ ...deps, repository: createLanguageRepository() });
   const types = createJobTypes([
     createCodeExecution({ enabled: deps.codeExecution, sandbox, languages }),
     ...(deps.moreTypes ?? []),
   ]);
   const scheduler = createJobScheduler({ ...deps, repository: createQueueRepository(), runningPerUser });
-  const jobs = createJobService({ ...deps, repository, types, scheduler, queuedPerUser });
+  const jobs = createJobService({ ...deps, repository, artifacts, types, scheduler, queuedPerUser });
   let timer: NodeJS.Timeout | undefined;
   let sweeping: Promise<void> | undefined;
 
@@ -121,6 +129,7 @@ export function createJobs(deps: JobsDeps): Jobs {
       types,
       claims: createClaims({ ...deps, repository, runs, types, runningPerUser, leaseMs: timings.leaseMs }),
       runs,
+      artifacts,
       scheduler,
       observe: observe ?? (() => undefined),
       concurrency,
@@ -151,6 +160,7 @@ export function createJobs(deps: JobsDeps): Jobs {
     consumer: scheduler.consumer,
     createWorker,
     sweep: () => scheduler.sweep(),
+    clearArtifacts: (limit) => artifacts.clear(limit),
     start() {
       timer ??= setInterval(sweepSafely, SWEEP_MS);
     },

@@ -2,8 +2,10 @@ import { z } from "zod";
 import { defineRoute, type Route } from "../http/route.js";
 import type { Sql } from "../platform/database/database.js";
 import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
+import type { Artifact } from "./artifact-schema.js";
 import type { Languages } from "./languages.js";
 import {
+  artifactParams,
   type JobSchemas,
   jobLogSchema,
   jobParams,
@@ -176,6 +178,29 @@ export function jobRoutes(deps: {
     defineRoute(
       {
         method: "get",
+        path: "/jobs/:jobId/artifacts/:name",
+        operationId: "getJobArtifact",
+        tag,
+        summary: "Read a file a job made",
+        description:
+          "The names are in the job's `artifacts`. It comes as a download, with its media type and its SHA-256 in `Content-Digest`.",
+        auth: "user",
+        params: artifactParams,
+        replies: { 200: { description: "The content.", bytes: "*/*" } },
+        problems: ["not_found"],
+      },
+      async ({ principal, params }) => {
+        const { artifact, content } = await jobs.artifact(principal.userId, params.jobId, params.name);
+        return {
+          status: 200,
+          headers: downloadHeaders(artifact),
+          raw: { contentType: artifact.mediaType, content, size: artifact.size },
+        };
+      },
+    ),
+    defineRoute(
+      {
+        method: "get",
         path: "/languages",
         operationId: "listLanguages",
         tag,
@@ -192,4 +217,14 @@ export function jobRoutes(deps: {
       async () => ({ status: 200, body: { languages: await deps.languages.list(deps.database) } }),
     ),
   ];
+}
+
+/** Whatever a program wrote into the file, a browser only saves it. */
+function downloadHeaders({ name, sha256 }: Artifact): Record<string, string> {
+  return {
+    "Content-Disposition": `attachment; filename="${name}"`,
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Content-Digest": `sha-256=:${Buffer.from(sha256, "hex").toString("base64")}:`,
+    "Cache-Control": "private, no-cache",
+  };
 }

@@ -5,10 +5,12 @@ import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database/database.js";
 import type { Outcome } from "../platform/job-queue/job-queue.js";
 import type { Logger } from "../platform/observability/logger.js";
+import type { Artifacts } from "./artifacts.js";
 import { type Backoff, backoffMs, failureOf } from "./failure.js";
 import type { JobAudience, JobOutput } from "./job-output.js";
 import { createJobRecorder } from "./job-recorder.js";
 import type { JobContext, JobOutcome, JobType } from "./job-type.js";
+import { fittingResult } from "./result.js";
 import { EMPTY_LOG, type RunEnd, type RunRepository } from "./run-repository.js";
 import { storable } from "./storable.js";
 import type { JobRow } from "./tables.js";
@@ -34,6 +36,7 @@ export interface RunDeps {
   readonly outbox: Outbox;
   readonly runs: RunRepository;
   readonly output: JobOutput;
+  readonly artifacts: Pick<Artifacts, "store" | "drop">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observe: (observation: JobObservation) => void;
@@ -58,9 +61,6 @@ type Ending =
   | { readonly kind: "returned"; readonly outcome: JobOutcome<unknown> }
   | { readonly kind: "threw"; readonly error: unknown }
   | { readonly kind: "aborted"; readonly reason: AbortReason };
-
-/** Bytes of a result as JSON. */
-const MAX_RESULT_BYTES = 2 * 1024 * 1024;
 
 /** Runs one claimed job to its end and writes that end, if the job is still this run's. */
 export async function runJob(deps: RunDeps, run: ClaimedRun): Promise<Outcome> {
@@ -93,6 +93,7 @@ export async function runJob(deps: RunDeps, run: ClaimedRun): Promise<Outcome> {
     signal,
     progress: (percent, message) => recorder.progress(percent, message),
     log: (stream, text) => recorder.log(stream, text),
+    artifact: (name, content, mediaType) => deps.artifacts.store(ref, name, content, mediaType),
   };
   const startedAt = performance.now();
   const ending = await settle(deps, run, context);
@@ -109,6 +110,7 @@ export async function runJob(deps: RunDeps, run: ClaimedRun): Promise<Outcome> {
     database.transaction(async (tx) => {
       if (!(await runs.appendLogs(tx, ref, entries))) return false;
       if (!(await runs.end(tx, ref, end, new Date(clock.now())))) return false;
+      if (job.attempt > 1) await deps.artifacts.drop(tx, job.id, job.attempt);
       const event = eventOf(job, end, ending);
       if (event) await deps.outbox.append(tx, event);
       return true;
@@ -164,11 +166,7 @@ async function execute(
     });
   }
   const { status, result } = await type.run(context, payload.data);
-  const storedResult = storable(type.result.parse(result));
-  if (Buffer.byteLength(JSON.stringify(storedResult)) > MAX_RESULT_BYTES) {
-    throw new AppError("unprocessable", { detail: "The result is too large." });
-  }
-  return { status, result: storedResult };
+  return { status, result: await fittingResult(storable(type.result.parse(result)), context) };
 }
 
 /** What is to be written; undefined when the job is somebody else's by now. */

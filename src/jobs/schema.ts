@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ERROR_CATALOGUE, type ErrorCode } from "../errors.js";
 import { idSchema, timeSchema, versionSchema } from "../projects/schema.js";
+import { ARTIFACT_NAME, type Artifact, artifactSchema } from "./artifact-schema.js";
 import { type JobTypes, LOG_STREAMS } from "./job-type.js";
 
 /** What can be said of a job; `processing`: a worker runs it, `retrying`: it failed and waits for its next start. */
@@ -94,6 +95,7 @@ export type JobSummary = z.output<typeof jobSummarySchema>;
 export interface Job extends JobSummary {
   readonly payload: unknown;
   readonly result: unknown;
+  readonly artifacts: readonly Artifact[];
 }
 
 /** The schemas that depend on which job types there are. */
@@ -129,7 +131,13 @@ export function createJobSchemas(types: JobTypes): JobSchemas {
         ...common,
         type: z.literal(type.name),
         payload: type.payload,
-        result: type.result.nullable(),
+        result: type.result.nullable().meta({
+          description:
+            "Null until it completed. Of a result over 256 KiB the long texts are cut here; the artifact `result.json` has all of it.",
+        }),
+        artifacts: z.array(artifactSchema).meta({
+          description: "Files it made; `GET /jobs/{jobId}/artifacts/{name}` gives their content.",
+        }),
       })
       .meta({ title: type.name }),
   );
@@ -151,6 +159,8 @@ function nonEmpty<T>(values: readonly T[]): [T, ...T[]] {
 }
 
 export const jobParams = z.strictObject({ jobId: idSchema });
+
+export const artifactParams = jobParams.extend({ name: z.string().regex(ARTIFACT_NAME) });
 
 /** Where a list of jobs stands: they are ordered by id, newest first. */
 export const jobPosition = z.strictObject({ id: z.uuid() });

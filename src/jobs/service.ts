@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { v7 } from "uuid";
 import { AppError } from "../errors.js";
 import type { Outbox } from "../events/outbox.js";
@@ -8,6 +9,8 @@ import type { JobQueue } from "../platform/job-queue/job-queue.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
 import type { Access } from "../projects/access.js";
 import type { WorkspaceAccess } from "../workspaces/access.js";
+import type { Artifact } from "./artifact-schema.js";
+import type { Artifacts } from "./artifacts.js";
 import { CANCEL_CHANNEL, encodeCancel } from "./cancellation.js";
 import type { JobTypes } from "./job-type.js";
 import type { JobRepository, JobScope, NewJob } from "./repository.js";
@@ -47,6 +50,12 @@ export interface JobService {
     after: number,
     limit: number,
   ): Promise<{ logs: JobLog[]; nextAfter: number }>;
+  /** A file the job made; the caller reads its content to the end or destroys it. */
+  artifact(
+    actor: string,
+    jobId: string,
+    name: string,
+  ): Promise<{ readonly artifact: Artifact; readonly content: Readable }>;
 }
 
 /** What {@link createJobService} needs. */
@@ -54,6 +63,7 @@ export interface JobServiceDeps {
   readonly database: Database;
   readonly repository: JobRepository;
   readonly types: JobTypes;
+  readonly artifacts: Pick<Artifacts, "list" | "open" | "drop">;
   readonly outbox: Outbox;
   readonly queue: Pick<JobQueue, "remove">;
   readonly pubsub: Pick<PubSub, "publish">;
@@ -71,7 +81,7 @@ const QUOTA_RETRY_AFTER = "10";
 
 /** The job use cases over these parts. */
 export function createJobService(deps: JobServiceDeps): JobService {
-  const { database, repository, types, outbox, scheduler, access, clock } = deps;
+  const { database, repository, types, artifacts, outbox, scheduler, access, clock } = deps;
 
   /** Lets those see a job who may; for others it is not there. */
   async function see<J extends JobScope>(sql: Sql, actor: string, job: J | undefined): Promise<J> {
@@ -83,6 +93,8 @@ export function createJobService(deps: JobServiceDeps): JobService {
 
   const find = async (sql: Sql, actor: string, jobId: string) =>
     see(sql, actor, await repository.find(sql, jobId));
+
+  const whole = async (sql: Sql, row: JobRow) => jobOf(row, await artifacts.list(sql, row.id));
 
   function enabledType(name: string) {
     const type = types.get(name);
@@ -162,9 +174,9 @@ export function createJobService(deps: JobServiceDeps): JobService {
         userId: actor,
       });
       if (runAt <= now) tx.afterCommit(() => scheduler.admitSoon(actor));
-      return jobOf(job);
+      return jobOf(job, []);
     },
-    get: async (actor, jobId) => jobOf(await find(database, actor, jobId)),
+    get: async (actor, jobId) => whole(database, await find(database, actor, jobId)),
     async list(actor, filter, page) {
       if (filter.projectId !== undefined) await access.require(database, actor, filter.projectId, "job.read");
       const rows = await repository.pageOf(
@@ -184,11 +196,11 @@ export function createJobService(deps: JobServiceDeps): JobService {
         if (job.project_id !== null && job.owner_id !== actor) {
           await access.requireForWrite(tx, actor, job.project_id, "job.run");
         }
-        if (job.status === "cancelled") return jobOf(job);
+        if (job.status === "cancelled") return whole(tx, job);
         const cancelled = await repository.cancel(tx, jobId, new Date(clock.now()));
         if (!cancelled) {
           const now = await repository.find(tx, jobId);
-          if (now?.status === "cancelled") return jobOf(now);
+          if (now?.status === "cancelled") return whole(tx, now);
           throw new AppError(now ? "job_not_cancellable" : "not_found");
         }
         await outbox.append(tx, {
@@ -206,7 +218,7 @@ export function createJobService(deps: JobServiceDeps): JobService {
           ]);
           scheduler.admitSoon(cancelled.owner_id);
         });
-        return jobOf(cancelled);
+        return whole(tx, cancelled);
       }),
     async retry(tx, actor, jobId) {
       const job = await find(tx, actor, jobId);
@@ -216,6 +228,7 @@ export function createJobService(deps: JobServiceDeps): JobService {
       await takePlace(tx, job.owner_id);
       const retried = await repository.retry(tx, jobId, new Date(clock.now()));
       if (!retried) throw new AppError("job_not_retryable");
+      await artifacts.drop(tx, jobId);
       await outbox.append(tx, {
         type: "job_retried",
         payload: { jobId, jobType: job.type },
@@ -223,7 +236,7 @@ export function createJobService(deps: JobServiceDeps): JobService {
         userId: actor,
       });
       tx.afterCommit(() => scheduler.admitSoon(job.owner_id));
-      return jobOf(retried);
+      return jobOf(retried, []);
     },
     async logs(actor, jobId, after, limit) {
       await see(database, actor, await repository.scopeOf(database, jobId));
@@ -232,6 +245,10 @@ export function createJobService(deps: JobServiceDeps): JobService {
         logs: entries.map((entry) => ({ ...entry, at: new Date(entry.at).toISOString() })),
         nextAfter: entries.at(-1)?.seq ?? after,
       };
+    },
+    async artifact(actor, jobId, name) {
+      await see(database, actor, await repository.scopeOf(database, jobId));
+      return artifacts.open(jobId, name);
     },
   };
 }
@@ -265,6 +282,6 @@ function summaryOf(row: JobSummaryRow): JobSummary {
   };
 }
 
-function jobOf(row: JobRow): Job {
-  return { ...summaryOf(row), payload: row.payload, result: row.result };
+function jobOf(row: JobRow, artifacts: readonly Artifact[]): Job {
+  return { ...summaryOf(row), payload: row.payload, result: row.result, artifacts };
 }

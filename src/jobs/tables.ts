@@ -32,10 +32,22 @@ interface JobsTable {
   finished_at: Date | null;
 }
 
-/** Tables of 0004_jobs.sql, and what jobs read of those to the left. */
+/** Tables of 0004_jobs.sql and 0007_job_artifacts.sql, and what jobs read of those to the left. */
 export interface JobTables {
   jobs: JobsTable;
   job_logs: { job_id: string; seq: number; attempt: number; at: Date; stream: string; text: string };
+  job_artifacts: {
+    job_id: string;
+    name: string;
+    attempt: number;
+    media_type: string;
+    /** Bytes. */
+    size: number;
+    sha256: string;
+    blob_key: string;
+    created_at: Date;
+  };
+  job_artifact_garbage: { blob_key: string; free_at: Date };
   worker_languages: { worker_id: string; languages: Json<unknown>; seen_at: Date };
   /** Belongs to projects; only read here. */
   project_members: { project_id: string; user_id: string };
@@ -43,6 +55,9 @@ export interface JobTables {
 
 /** A job. */
 export type JobRow = Readonly<Selectable<JobsTable>>;
+
+/** A file a job made. */
+export type ArtifactRow = Readonly<JobTables["job_artifacts"]>;
 
 /** A job without its large parts. */
 export type JobSummaryRow = Omit<JobRow, "payload" | "result">;

@@ -4,6 +4,7 @@ import type { Database } from "../platform/database/database.js";
 import type { JobConsumer, JobQueue, Outcome, QueuedJob } from "../platform/job-queue/job-queue.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
+import type { Artifacts } from "./artifacts.js";
 import { CANCEL_CHANNEL, decodeCancel } from "./cancellation.js";
 import type { Claims } from "./claims.js";
 import type { Backoff } from "./failure.js";
@@ -55,6 +56,7 @@ export interface JobWorkerDeps {
   readonly runs: RunRepository;
   readonly scheduler: Pick<JobScheduler, "admitSoon">;
   readonly output: JobOutput;
+  readonly artifacts: Pick<Artifacts, "store" | "drop">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observe: (observation: JobObservation) => void;

@@ -50,11 +50,11 @@ afterAll(async () => {
 
 const takesJson = ({ spec }: DocumentedOperation) =>
   spec["requestBody"]?.content["application/json"] !== undefined;
-/** Names of ids in the path; a file's path is no id. */
+/** Names of ids in the path; the path of a file and the name of an artifact are none. */
 const idsIn = ({ path }: DocumentedOperation) =>
   [...path.matchAll(/\{(\w+)\}/g)]
     .map(([, name]) => name as keyof OwnedIds)
-    .filter((name) => name !== "path");
+    .filter((name) => name !== "path" && name !== "name");
 const withJson = operations.filter(takesJson);
 const withIds = operations.filter((operation) => idsIn(operation).length > 0);
 const ofTheApi = operations.filter(({ base }) => base !== "");

@@ -70,6 +70,8 @@ export interface JobApp {
   readonly events: readonly DomainEvent[];
   user(): Promise<TestUser>;
   call(method: string, path: string, call?: Call): Promise<JobAnswer>;
+  /** A GET whose answer is not JSON. */
+  fetch(path: string, as: TestUser, signal?: AbortSignal): Promise<Response>;
   /** Submits a task and gives back its job. */
   task(as: TestUser, name: string, more?: Record<string, unknown>): Promise<Job>;
   read(as: TestUser, jobId: string): Promise<Job>;
@@ -225,6 +227,8 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
         body: (text === "" ? undefined : JSON.parse(text)) as JobAnswer["body"],
       };
     },
+    fetch: (path, as, signal) =>
+      fetch(base + path, { headers: { Authorization: `Bearer ${as.id}` }, ...(signal ? { signal } : {}) }),
     async task(as, name, { value, type = "task", ...more } = {}) {
       const payload = { name, ...(value === undefined ? {} : { value }) };
       const answer = await app.call("POST", "/jobs", { as, body: { type, payload, ...more } });

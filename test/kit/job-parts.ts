@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { z } from "zod";
 import { createOutbox, type Outbox, type OutboxReader } from "../../src/events/outbox.js";
 import { createSilentJobOutput, type JobOutput } from "../../src/jobs/job-output.js";
@@ -5,6 +8,8 @@ import { defineJobType, type JobContext, type JobOutcome, type JobType } from ".
 import { createJobs, type Jobs, runsPolicy } from "../../src/jobs/jobs.js";
 import type { Sandbox } from "../../src/jobs/sandbox/sandbox.js";
 import type { WorkerTimings } from "../../src/jobs/worker.js";
+import type { BlobStore } from "../../src/platform/blobs/blob-store.js";
+import { createDiskBlobStore } from "../../src/platform/blobs/disk.js";
 import type { Clock } from "../../src/platform/clock.js";
 import type { Database, Sql } from "../../src/platform/database/database.js";
 import { type BullmqJobQueue, createBullmqJobQueue } from "../../src/platform/job-queue/bullmq.js";
@@ -24,6 +29,7 @@ export interface JobParts {
   readonly jobs: Jobs;
   readonly queue: BullmqJobQueue;
   readonly outbox: Outbox & OutboxReader;
+  readonly blobs: BlobStore;
   close(): Promise<void>;
 }
 
@@ -32,6 +38,8 @@ export interface JobPartsOptions {
   readonly database: Database;
   readonly address: StoreAddress;
   readonly queueName: string;
+  /** Where artifacts lie; default a folder of its own. */
+  readonly blobFolder?: string;
   readonly pubsub: PubSub;
   readonly handlers: ReadonlyMap<string, TaskHandler>;
   readonly clock?: Clock;
@@ -87,9 +95,12 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     onError: options.onQueueError ?? (() => undefined),
     timings: { lockMs: 1_000, stalledCheckMs: 250, backoffMs: 40, maxBackoffMs: 200 },
   });
+  const folder = options.blobFolder ?? mkdtempSync(path.join(tmpdir(), "atelier-blobs-"));
+  const blobs = createDiskBlobStore({ folder });
   const access = createAccess({ database, roles: createProjectRepository() });
   const jobs = createJobs({
     database,
+    blobs,
     queue,
     pubsub: options.pubsub,
     outbox,
@@ -117,10 +128,12 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     jobs,
     queue,
     outbox,
+    blobs,
     async close() {
       await jobs.close();
       await queue.close();
       await close();
+      if (options.blobFolder === undefined) rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -12,6 +12,8 @@ export interface OwnedIds {
   readonly userId: string;
   /** A session of the owner; not the one its token is of. */
   readonly id: string;
+  /** An artifact of the job. */
+  readonly name: string;
   /** A text file of the workspace. */
   readonly path: string;
 }
@@ -200,6 +202,17 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
     await api.post(`/jobs/${jobId}/cancel`, undefined, ada.token);
     return { as: ada, params: { jobId } };
   },
+  getJobArtifact: async ({ api, ada, own }) => {
+    // The new lines make the result larger, as JSON, than a row keeps.
+    const code = 'console.log("\\n".repeat(200000))';
+    const job = { ...newJob, payload: { language: "javascript", code } };
+    const { id } = (await made(api.post("/jobs", job, ada.token))).job;
+    for (;;) {
+      const { artifacts } = (await made(api.get(`/jobs/${id}`, ada.token))).job;
+      if (artifacts.length > 0) return { as: ada, params: { jobId: id, name: own.name } };
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  },
   listLanguages: ({ ada }) => ({ as: ada }),
 };
 
@@ -251,6 +264,7 @@ async function ownedBy(api: Api, owner: Person): Promise<OwnedIds> {
     projectId,
     workspaceId,
     path: "src/index.js",
+    name: "result.json",
     jobId: (await made(api.post("/jobs", { ...newJob, projectId }, owner.token))).job.id,
     invitationId: (await newInvitation(api, owner, projectId, newEmail())).id,
     userId: member.id,
