@@ -20,10 +20,24 @@ const door = (vendor, path) => ({
 
 module.exports = {
   forbidden: [
-    { name: "no-cycles", severity: "error", from: { path: "^src" }, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    { name: "no-cycles", severity: "error", from: { path: "^(sdk/)?src" }, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
     { name: "no-unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
     { name: "no-dev-packages", severity: "error", from: { path: "^src/", pathNot: "\\.test\\.ts$" }, to: { dependencyTypes: ["npm-dev"] } },
     { name: "no-tests-in-src", severity: "error", from: { path: "^src/", pathNot: "\\.test\\.ts$" }, to: { path: "^(test|bench)/|\\.test\\.ts$" } },
+    {
+      name: "client-alone",
+      comment: "the client is a package of its own: nothing of the service, and only its documents know Yjs",
+      severity: "error",
+      from: { path: "^sdk/src/" },
+      to: { pathNot: "^sdk/src/|node_modules/(yjs|y-protocols|lib0)/" },
+    },
+    {
+      name: "client-without-yjs",
+      severity: "error",
+      from: { path: "^sdk/src/", pathNot: "^sdk/src/document" },
+      to: { path: "^sdk/src/document|node_modules/" },
+    },
+    { name: "service-without-client", severity: "error", from: { path: "^src/" }, to: { path: "^sdk/|node_modules/atelier-client/" } },
     {
       name: "order-errors-config",
       severity: "error",

@@ -1,5 +1,6 @@
-// npm run build: compiles src to dist.
-import { build, install } from "./prepare.mjs";
+// npm run build: compiles src to dist, and the client in sdk/.
+import { build, buildSdk, install } from "./prepare.mjs";
 
 install();
 build({ force: true });
+buildSdk({ force: true });

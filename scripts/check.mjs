@@ -1,19 +1,21 @@
 // npm run check: everything a machine can say about the house, each check by name; exit code 1 when one fails.
 import { spawnSync } from "node:child_process";
-import { build, install, ROOT } from "./prepare.mjs";
+import { build, buildSdk, install, ROOT } from "./prepare.mjs";
 
 install();
 build();
+buildSdk();
 const checks = [
   ["types", ["node_modules/typescript/bin/tsc", "-p", "."]],
   ["types of the sandbox's own process", ["node_modules/typescript/bin/tsc", "-p", "src/jobs/sandbox/host"]],
-  ["lint", ["node_modules/oxlint/bin/oxlint", "--type-aware", "src", "test", "bench", "scripts"]],
+  ["lint", ["node_modules/oxlint/bin/oxlint", "--type-aware", "src", "test", "bench", "scripts", "sdk/src"]],
   ["format", ["node_modules/@biomejs/biome/bin/biome", "check", "--linter-enabled=false", "."]],
   [
     "import order",
     [
       "node_modules/dependency-cruiser/bin/dependency-cruise.mjs",
       "src",
+      "sdk/src",
       "--config",
       ".dependency-cruiser.cjs",
     ],
@@ -21,6 +23,7 @@ const checks = [
   ["unused exports", ["scripts/unused-exports.mjs"]],
   ["file length", ["scripts/file-length.mjs"]],
   ["version floor", ["scripts/version-floor.mjs"]],
+  ["size of the client", ["scripts/sdk-size.mjs"]],
   ["SPEC ids", ["scripts/spec-ids.mjs"]],
   ["generated docs", ["scripts/docs.mjs", "--check"]],
 ];

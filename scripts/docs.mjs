@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { build, install, ROOT } from "./prepare.mjs";
+import { sdkFiles } from "./sdk-types.mjs";
 
 install();
 build();
@@ -52,10 +53,13 @@ async function openApiDocument() {
 }
 
 const json = (value) => `${JSON.stringify(value, null, 2)}\n`;
+const asyncapi = createAsyncApiDocument({ version: VERSION, wsPort: 3001 });
+const openapi = await openApiDocument();
 const pages = {
   "docs/errors.md": errorsPage(),
-  "docs/asyncapi.json": json(createAsyncApiDocument({ version: VERSION, wsPort: 3001 })),
-  "docs/openapi.json": json(await openApiDocument()),
+  "docs/asyncapi.json": json(asyncapi),
+  "docs/openapi.json": json(openapi),
+  ...sdkFiles(openapi, asyncapi),
 };
 const check = process.argv.includes("--check");
 let stale = 0;

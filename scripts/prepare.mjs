@@ -55,6 +55,17 @@ export function build({ force = false } = {}) {
   writeFileSync(stamp, "");
 }
 
+/** Compiles the client (sdk/) when a source is newer than its last build; only its users need it, the service does not. */
+export function buildSdk({ force = false } = {}) {
+  const folder = path.join(ROOT, "sdk");
+  const stamp = path.join(folder, "dist", ".built");
+  const sources = [path.join(folder, "src"), path.join(folder, "tsconfig.json")];
+  if (!force && existsSync(stamp) && newest(sources) <= statSync(stamp).mtimeMs) return;
+  rmSync(path.join(folder, "dist"), { recursive: true, force: true });
+  run(process.execPath, [path.join(ROOT, "node_modules/typescript/bin/tsc"), "-p", folder]);
+  writeFileSync(stamp, "");
+}
+
 /** What the program reads at run time besides compiled code: SQL and the files of the sandbox's own process. */
 function copyAssets(from, to) {
   for (const entry of readdirSync(from, { withFileTypes: true })) {

@@ -1,10 +1,11 @@
 // npm test: installs what is missing, then runs Jest with the arguments given.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { build, install, ROOT } from "./prepare.mjs";
+import { build, buildSdk, install, ROOT } from "./prepare.mjs";
 
 install();
 build();
+buildSdk();
 const jest = path.join(ROOT, "node_modules", "jest", "bin", "jest.js");
 const result = spawnSync(
   process.execPath,

@@ -1,11 +1,14 @@
-// Every export of src is imported somewhere (src, test or bench), or carries `@public`.
+// Every export of src is imported somewhere (src, test or bench), and every one of sdk/src within it; what the client offers its
+// users is what its entry points export.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parseSync } from "@swc/core";
 import { ROOT } from "./prepare.mjs";
 import { sources } from "./sources.mjs";
 
-const files = sources(["src", "test", "bench"], [".ts"]);
+const files = sources(["src", "test", "bench", "sdk/src"], [".ts"]);
+const ENTRIES = new Set(["client.ts", "document.ts"].map((name) => path.join(ROOT, "sdk/src", name)));
+const CHECKED = ["src", "sdk/src"].map((folder) => path.join(ROOT, folder) + path.sep);
 const exported = new Map();
 const used = new Set();
 
@@ -20,7 +23,12 @@ for (const file of files) {
     ) {
       if (item.source) noteImport(file, item);
     }
-    if (item.type === "ExportDeclaration" && file.startsWith(path.join(ROOT, "src"))) {
+    if (
+      item.type === "ExportDeclaration" &&
+      !ENTRIES.has(file) &&
+      !file.includes("/generated/") &&
+      CHECKED.some((folder) => file.startsWith(folder))
+    ) {
       for (const name of namesOf(item.declaration)) exported.set(`${file}#${name}`, text);
     }
   }
