@@ -297,6 +297,7 @@ export type Job = {
       outputBytes?: number | undefined;
     } | undefined;
   };
+  /** Null until it completed. Of a result over 256 KiB the long texts are cut here; the artifact `result.json` has all of it. */
   result: {
     status: "ok" | "nonzero_exit" | "runtime_error" | "compile_error" | "cpu_time_limit" | "wall_time_limit" | "memory_limit" | "output_limit" | "disk_limit" | "unsettled_await" | "cancelled";
     exitCode: number | null;
@@ -322,6 +323,20 @@ export type Job = {
       isolation: "wasm" | "wasm+os" | "native+os";
     };
   } | null;
+  /** Files it made; `GET /jobs/{jobId}/artifacts/{name}` gives their content. */
+  artifacts: (JobArtifact)[];
+};
+
+/** `JobArtifact` of the OpenAPI document. */
+export type JobArtifact = {
+  name: string;
+  mediaType: string;
+  /** Bytes. */
+  size: number;
+  /** Of the content, hex. */
+  sha256: string;
+  /** RFC 3339, UTC. */
+  createdAt: string;
 };
 
 /** `JobSummary` of the OpenAPI document. */
@@ -908,6 +923,13 @@ export interface Operations {
       /** `seq` of the last entry given so far. */
       nextAfter: number;
     };
+  };
+  /** Read a file a job made. GET /jobs/{jobId}/artifacts/{name} */
+  getJobArtifact: {
+    params: { jobId: string; name: string };
+    query: undefined;
+    body: undefined;
+    reply: RawReply;
   };
   /** List the languages code_execution can run here. GET /languages */
   listLanguages: {

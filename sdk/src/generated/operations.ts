@@ -51,6 +51,7 @@ export const OPERATIONS = {
   cancelJob: "POST /jobs/{jobId}/cancel",
   retryJob: "POST /jobs/{jobId}/retry k",
   getJobLogs: "GET /jobs/{jobId}/logs",
+  getJobArtifact: "GET /jobs/{jobId}/artifacts/{name} r",
   listLanguages: "GET /languages",
   listLimits: "GET /limits",
 } as const;
