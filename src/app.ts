@@ -173,6 +173,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       lifecycle.add("job scheduler", () => features.jobs.close());
       http = await listen(createApi(), { host: config.HOST, port: config.PORT });
       lifecycle.add("http", () => http?.close(HTTP_GRACE_MS) ?? Promise.resolve());
+      lifecycle.add("job streams", async () => features.jobs.endStreams());
     }
 
     function createApi(): ReturnType<typeof createHttpApp> {

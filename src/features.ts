@@ -18,6 +18,7 @@ import type { Mailer } from "./platform/mail/mailer.js";
 import type { Logger } from "./platform/observability/logger.js";
 import { createPolicies } from "./policies.js";
 import { createProjects, invitePolicies, type Projects } from "./projects/projects.js";
+import { createJobBroadcast } from "./realtime/job-broadcast.js";
 import { createRealtime, type Realtime, type RealtimeDeps } from "./realtime/realtime.js";
 import { createRealtimeRoutes } from "./realtime/routes.js";
 import type { Secrets } from "./secrets.js";
@@ -81,17 +82,6 @@ export function createFeatures(deps: FeatureDeps): Features {
   });
   const { access } = projects;
   const workspaces = createWorkspaces({ ...shared, access });
-  const runs = runsPolicy(config.JOB_RUNS_PER_HOUR);
-  const jobs = createJobs({
-    ...shared,
-    queue: stores.jobQueue,
-    access,
-    workspaceAccess: workspaces.access,
-    accounts: auth.directory,
-    output: createSilentJobOutput(),
-    codeExecution: config.FEATURE_CODE_EXECUTION,
-    limits: { runningPerUser: config.JOB_RUNNING_PER_USER, queuedPerUser: config.JOB_QUEUED_PER_USER, runs },
-  });
   const recorder = createActivityRecorder({ store: stores.activity, logger });
   const documents = createDocuments({
     ...shared,
@@ -99,6 +89,22 @@ export function createFeatures(deps: FeatureDeps): Features {
     observer: deps.socketObserver,
   });
   const realtime = realtimeOf(deps, { auth, projects, authzWatch, recorder, documents });
+  const runs = runsPolicy(config.JOB_RUNS_PER_HOUR);
+  const jobs = createJobs({
+    ...shared,
+    queue: stores.jobQueue,
+    access,
+    workspaceAccess: workspaces.access,
+    accounts: auth.directory,
+    output: realtime ? createJobBroadcast(realtime.hub, clock) : createSilentJobOutput(),
+    codeExecution: config.FEATURE_CODE_EXECUTION,
+    limits: {
+      runningPerUser: config.JOB_RUNNING_PER_USER,
+      queuedPerUser: config.JOB_QUEUED_PER_USER,
+      streamsPerUser: config.WS_SOCKETS_PER_USER,
+      runs,
+    },
+  });
   const requireReader = async (
     userId: string,
     projectId: string,

@@ -46,6 +46,23 @@ export interface AuthzLog {
   onCommit(listener: (seq: number) => void): void;
 }
 
+/** True when a change of access touches somebody's connection. */
+export function concerns(
+  entry: AuthzEntry,
+  who: { readonly userId: string; readonly projectId: string | null; readonly sessionId: string },
+): boolean {
+  switch (entry.kind) {
+    case "session":
+      return who.sessionId === entry.subject;
+    case "user":
+      return who.userId === entry.subject;
+    case "membership":
+      return who.userId === entry.subject && who.projectId === entry.projectId;
+    case "project":
+      return who.projectId === entry.subject;
+  }
+}
+
 /** The log over the `Database` port. */
 export function createAuthzLog(deps: { database: Database }): AuthzLog {
   const { database } = deps;

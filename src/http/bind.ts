@@ -11,6 +11,7 @@ import { type Cursors, DEFAULT_PAGE_SIZE, pageQuery } from "./pagination.js";
 import { validationProblem } from "./problem.js";
 import { clientAddress } from "./rate-limit.js";
 import type { AnyInput, AnyReply, Page, Principal, RawBody, Route, StreamedBody } from "./route.js";
+import { sendStream } from "./streaming.js";
 
 /** What binding needs. */
 export interface BindDeps {
@@ -80,6 +81,7 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
         requestId: locals.requestId,
         ip: clientAddress(request),
         userAgent: (request.get("user-agent") ?? "").slice(0, 400),
+        lastEventId: request.get("last-event-id"),
       },
     };
     if (!spec.idempotent) {
@@ -127,7 +129,10 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       }
     }
     if (reply.raw) await sendRaw(request, response, reply.raw);
-    else if (reply.body === undefined) response.end();
+    else if (reply.stream) {
+      response.type(documented.stream ?? "text/plain");
+      await sendStream(request, response, reply.stream);
+    } else if (reply.body === undefined) response.end();
     else response.type("application/json").send(JSON.stringify(reply.body));
   }
 }

@@ -160,6 +160,7 @@ function repliesOf(spec: RouteSpec, schemas: Json): Json {
           ? { content: { "application/json": { schema: schemaOf(reply.body, "output", schemas) } } }
           : {}),
         ...(reply.bytes ? { content: { [reply.bytes]: { schema: {} } } } : {}),
+        ...(reply.stream ? { content: { [reply.stream]: { schema: { type: "string" } } } } : {}),
       },
     ];
   });

@@ -10,6 +10,8 @@ export interface Principal {
   readonly sessionId: string;
   /** Rotation counter of the session when the access token was made. */
   readonly generation: number;
+  /** When what it showed is no longer good, in ms since the Unix epoch; undefined for what has no end of its own. */
+  readonly expiresAt?: number;
 }
 
 /** What a handler may know of the request besides its checked input. */
@@ -18,6 +20,8 @@ export interface RequestContext {
   /** Address of the client as far as `TRUST_PROXY` allows to say; IPv4-mapped addresses are written as IPv4. */
   readonly ip: string;
   readonly userAgent: string;
+  /** `Last-Event-ID` of a client that was cut off from a stream of events. */
+  readonly lastEventId: string | undefined;
 }
 
 /** The slice of a list that is asked for. */
@@ -45,7 +49,12 @@ export interface ReplySpec {
   readonly body?: z.ZodType;
   /** In place of a JSON body: bytes of this media type. */
   readonly bytes?: string;
+  /** In place of a JSON body: text of this media type that goes on until its source or the client ends it. */
+  readonly stream?: string;
 }
+
+/** Begins the text of a stream; `signal` is aborted when the client has gone. */
+export type OpenStream = (signal: AbortSignal) => AsyncIterable<string>;
 
 /** Bytes as a request's body, or as a reply's. */
 export interface RawBody {
@@ -119,13 +128,16 @@ export type ReplyOf<S extends RouteSpec> = {
     ? ReplyBase<K> & { readonly body: z.input<B> }
     : S["replies"][K] extends { bytes: string }
       ? ReplyBase<K> & { readonly raw: RawBody | StreamedBody; readonly body?: undefined }
-      : ReplyBase<K> & { readonly body?: undefined };
+      : S["replies"][K] extends { stream: string }
+        ? ReplyBase<K> & { readonly stream: OpenStream; readonly body?: undefined }
+        : ReplyBase<K> & { readonly body?: undefined };
 }[keyof S["replies"] & number];
 
 /** A reply once its route is forgotten. */
 export interface AnyReply extends ReplyBase<number> {
   readonly body?: unknown;
   readonly raw?: RawBody | StreamedBody;
+  readonly stream?: OpenStream;
 }
 
 /** The input once its route is forgotten. */

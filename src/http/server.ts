@@ -63,6 +63,7 @@ export function createHttpApp(deps: HttpAppDeps): Express {
         "Idempotency-Key",
         "If-Match",
         "If-None-Match",
+        "Last-Event-ID",
         "X-Request-Id",
         "traceparent",
       ],

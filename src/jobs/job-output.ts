@@ -29,6 +29,18 @@ export interface JobOutput {
   log(job: JobAudience, entries: readonly JobLogEntry[]): void;
 }
 
+/** Output that goes to all of these. */
+export function createJobOutputs(outputs: readonly JobOutput[]): JobOutput {
+  return {
+    progress(job, progress, message) {
+      for (const output of outputs) output.progress(job, progress, message);
+    },
+    log(job, entries) {
+      for (const output of outputs) output.log(job, entries);
+    },
+  };
+}
+
 /** Output nobody listens to. */
 export function createSilentJobOutput(): JobOutput {
   return { progress() {}, log() {} };

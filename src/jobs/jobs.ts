@@ -1,3 +1,4 @@
+import type { AuthzWatch } from "../events/authz-watch.js";
 import type { EventConsumer } from "../events/dispatcher.js";
 import type { Outbox } from "../events/outbox.js";
 import type { Route } from "../http/route.js";
@@ -15,7 +16,9 @@ import { createArtifactRepository } from "./artifact-repository.js";
 import { createArtifacts } from "./artifacts.js";
 import { createClaims } from "./claims.js";
 import { createCodeExecution } from "./handlers/code-execution.js";
-import type { JobOutput } from "./job-output.js";
+import { createJobBell } from "./job-bell.js";
+import { createJobEvents } from "./job-events.js";
+import { createJobOutputs, type JobOutput } from "./job-output.js";
 import { createJobTypes, type JobType } from "./job-type.js";
 import { createLanguageRepository } from "./language-repository.js";
 import { createLanguages } from "./languages.js";
@@ -37,6 +40,7 @@ export interface JobsDeps {
   readonly queue: JobQueue;
   readonly pubsub: PubSub;
   readonly outbox: Outbox;
+  readonly authzWatch: Pick<AuthzWatch, "onChange" | "fresh">;
   readonly access: Access;
   readonly workspaceAccess: WorkspaceAccess;
   readonly accounts: Pick<Accounts, "findById">;
@@ -59,6 +63,8 @@ export interface JobsDeps {
 export interface JobLimits {
   readonly runningPerUser: number;
   readonly queuedPerUser: number;
+  /** Jobs one user may follow at once on this node. */
+  readonly streamsPerUser: number;
   /** From {@link runsPolicy}. */
   readonly runs: RateLimitPolicy;
 }
@@ -82,6 +88,8 @@ export interface Jobs {
   sweep(): Promise<void>;
   /** Deletes contents of artifacts that are gone, at most `limit`. */
   clearArtifacts(limit: number): Promise<void>;
+  /** Ends the streams of events; clients come back to another node. */
+  endStreams(): void;
   /** Begins to sweep. */
   start(): void;
   /** Ends the sweeps, after the one under way. */
@@ -109,7 +117,12 @@ export function createJobs(deps: JobsDeps): Jobs {
     ...(deps.moreTypes ?? []),
   ]);
   const scheduler = createJobScheduler({ ...deps, repository: createQueueRepository(), runningPerUser });
-  const jobs = createJobService({ ...deps, repository, artifacts, types, scheduler, queuedPerUser });
+  const bell = createJobBell(deps.pubsub);
+  const jobs = createJobService({ ...deps, repository, artifacts, types, scheduler, bell, queuedPerUser });
+  const events = createJobEvents({ ...deps, reads: jobs, bell, streamsPerUser: limits.streamsPerUser });
+  // What is stored can be read: whoever follows the job looks.
+  const ring = ({ jobId }: { readonly jobId: string }) => bell.ring(jobId);
+  const output = createJobOutputs([deps.output, { progress: ring, log: ring }]);
   let timer: NodeJS.Timeout | undefined;
   let sweeping: Promise<void> | undefined;
 
@@ -126,6 +139,8 @@ export function createJobs(deps: JobsDeps): Jobs {
     const timings = { ...WORKER_TIMINGS, ...options.timings };
     const worker = createJobWorker({
       ...deps,
+      output,
+      bell,
       types,
       claims: createClaims({ ...deps, repository, runs, types, runningPerUser, leaseMs: timings.leaseMs }),
       runs,
@@ -151,6 +166,7 @@ export function createJobs(deps: JobsDeps): Jobs {
   return {
     routes: jobRoutes({
       jobs,
+      events,
       languages,
       schemas: createJobSchemas(types),
       database,
@@ -161,6 +177,7 @@ export function createJobs(deps: JobsDeps): Jobs {
     createWorker,
     sweep: () => scheduler.sweep(),
     clearArtifacts: (limit) => artifacts.clear(limit),
+    endStreams: () => events.close(),
     start() {
       timer ??= setInterval(sweepSafely, SWEEP_MS);
     },

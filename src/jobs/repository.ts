@@ -41,6 +41,8 @@ export interface JobRepository {
   countQueued(tx: Tx, ownerId: string): Promise<number>;
   insert(tx: Tx, job: NewJob): Promise<JobRow>;
   find(sql: Sql, jobId: string): Promise<JobRow | undefined>;
+  /** The job without its large parts. */
+  glance(sql: Sql, jobId: string): Promise<JobSummaryRow | undefined>;
   /** Whose it is. */
   scopeOf(sql: Sql, jobId: string): Promise<JobScope | undefined>;
   /** Newest first. */
@@ -98,6 +100,13 @@ export function createJobRepository(): JobRepository {
         .executeTakeFirstOrThrow(),
     find: (sql, jobId) =>
       sql.tables<JobTables>().selectFrom("jobs").select(COLUMNS).where("id", "=", jobId).executeTakeFirst(),
+    glance: (sql, jobId) =>
+      sql
+        .tables<JobTables>()
+        .selectFrom("jobs")
+        .select(SUMMARY_COLUMNS)
+        .where("id", "=", jobId)
+        .executeTakeFirst(),
     scopeOf: (sql, jobId) =>
       sql
         .tables<JobTables>()

@@ -3,6 +3,7 @@ import { defineRoute, type Route } from "../http/route.js";
 import type { Sql } from "../platform/database/database.js";
 import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
 import type { Artifact } from "./artifact-schema.js";
+import type { JobEvents } from "./job-events.js";
 import type { Languages } from "./languages.js";
 import {
   artifactParams,
@@ -22,6 +23,7 @@ const DEFAULT_LOG_PAGE = 100;
 /** `/jobs`, `/jobs/:jobId` and `/languages`. */
 export function jobRoutes(deps: {
   jobs: JobService;
+  events: JobEvents;
   languages: Languages;
   schemas: JobSchemas;
   database: Sql;
@@ -196,6 +198,28 @@ export function jobRoutes(deps: {
           headers: downloadHeaders(artifact),
           raw: { contentType: artifact.mediaType, content, size: artifact.size },
         };
+      },
+    ),
+    defineRoute(
+      {
+        method: "get",
+        path: "/jobs/:jobId/events",
+        operationId: "followJob",
+        tag,
+        summary: "Follow a job while it waits and runs",
+        description:
+          "Server-sent events: `job` (the job, when anything of it changes), `log` (entries, its id is the last one's seq) and at last `end` (the job). With `Last-Event-ID` it goes on after that entry; a client that has had everything gets 204. `closed` says why a stream ends early: `restart` and `token` mean come again.",
+        auth: "user",
+        params: jobParams,
+        replies: {
+          200: { description: "The events, until the job has ended.", stream: "text/event-stream" },
+          204: { description: "The job has ended, and you have had all of it." },
+        },
+        problems: ["not_found", "quota_exceeded", "overloaded", "shutting_down"],
+      },
+      async ({ principal, params, context }) => {
+        const stream = await deps.events.open(principal, params.jobId, context.lastEventId);
+        return stream ? { status: 200, headers: { "X-Accel-Buffering": "no" }, stream } : { status: 204 };
       },
     ),
     defineRoute(

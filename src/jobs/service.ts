@@ -12,6 +12,9 @@ import type { WorkspaceAccess } from "../workspaces/access.js";
 import type { Artifact } from "./artifact-schema.js";
 import type { Artifacts } from "./artifacts.js";
 import { CANCEL_CHANNEL, encodeCancel } from "./cancellation.js";
+import type { JobBell } from "./job-bell.js";
+import type { JobReads } from "./job-events.js";
+import type { JobLogEntry } from "./job-output.js";
 import type { JobTypes } from "./job-type.js";
 import type { JobRepository, JobScope, NewJob } from "./repository.js";
 import type { JobScheduler } from "./scheduler.js";
@@ -26,7 +29,7 @@ import {
 import type { JobRow, JobSummaryRow } from "./tables.js";
 
 /** Use cases of jobs. `actor` is the id of the account that asks. */
-export interface JobService {
+export interface JobService extends JobReads {
   submit(tx: Tx, actor: string, submission: JobSubmission, requestId: string): Promise<Job>;
   get(actor: string, jobId: string): Promise<Job>;
   /** Newest first: the jobs of a project, or without one the actor's own. */
@@ -68,6 +71,7 @@ export interface JobServiceDeps {
   readonly queue: Pick<JobQueue, "remove">;
   readonly pubsub: Pick<PubSub, "publish">;
   readonly scheduler: Pick<JobScheduler, "admitSoon">;
+  readonly bell: Pick<JobBell, "ring">;
   readonly access: Access;
   readonly workspaceAccess: WorkspaceAccess;
   readonly clock: Clock;
@@ -81,7 +85,7 @@ const QUOTA_RETRY_AFTER = "10";
 
 /** The job use cases over these parts. */
 export function createJobService(deps: JobServiceDeps): JobService {
-  const { database, repository, types, artifacts, outbox, scheduler, access, clock } = deps;
+  const { database, repository, types, artifacts, outbox, scheduler, bell, access, clock } = deps;
 
   /** Lets those see a job who may; for others it is not there. */
   async function see<J extends JobScope>(sql: Sql, actor: string, job: J | undefined): Promise<J> {
@@ -144,6 +148,11 @@ export function createJobService(deps: JobServiceDeps): JobService {
       });
     }
     return Math.max(now, at);
+  }
+
+  async function logsAfter(jobId: string, seq: number, limit: number): Promise<JobLog[]> {
+    const entries = await repository.logs(database, jobId, seq, limit);
+    return entries.map(({ at, ...entry }: JobLogEntry) => ({ ...entry, at: new Date(at).toISOString() }));
   }
 
   return {
@@ -210,6 +219,7 @@ export function createJobService(deps: JobServiceDeps): JobService {
           userId: actor,
         });
         tx.afterCommit(async () => {
+          bell.ring(jobId);
           const run = { jobId, attempt: cancelled.attempt };
           // Best effort: a delivery of a cancelled job does nothing, and a run hears of it by its lease.
           await Promise.allSettled([
@@ -235,16 +245,23 @@ export function createJobService(deps: JobServiceDeps): JobService {
         projectId: job.project_id,
         userId: actor,
       });
-      tx.afterCommit(() => scheduler.admitSoon(job.owner_id));
+      tx.afterCommit(() => {
+        bell.ring(jobId);
+        scheduler.admitSoon(job.owner_id);
+      });
       return jobOf(retried, []);
     },
     async logs(actor, jobId, after, limit) {
       await see(database, actor, await repository.scopeOf(database, jobId));
-      const entries = await repository.logs(database, jobId, after, limit);
-      return {
-        logs: entries.map((entry) => ({ ...entry, at: new Date(entry.at).toISOString() })),
-        nextAfter: entries.at(-1)?.seq ?? after,
-      };
+      const logs = await logsAfter(jobId, after, limit);
+      return { logs, nextAfter: logs.at(-1)?.seq ?? after };
+    },
+    logsAfter,
+    glance: async (actor, jobId) =>
+      summaryOf(await see(database, actor, await repository.glance(database, jobId))),
+    async summary(jobId) {
+      const row = await repository.glance(database, jobId);
+      return row && summaryOf(row);
     },
     async artifact(actor, jobId, name) {
       await see(database, actor, await repository.scopeOf(database, jobId));

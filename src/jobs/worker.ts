@@ -8,6 +8,7 @@ import type { Artifacts } from "./artifacts.js";
 import { CANCEL_CHANNEL, decodeCancel } from "./cancellation.js";
 import type { Claims } from "./claims.js";
 import type { Backoff } from "./failure.js";
+import type { JobBell } from "./job-bell.js";
 import type { JobOutput } from "./job-output.js";
 import type { JobTypes } from "./job-type.js";
 import { createLeases, type Leases } from "./leases.js";
@@ -55,6 +56,8 @@ export interface JobWorkerDeps {
   readonly claims: Claims;
   readonly runs: RunRepository;
   readonly scheduler: Pick<JobScheduler, "admitSoon">;
+  /** Rung when a job was started or a run came to its end. */
+  readonly bell: Pick<JobBell, "ring">;
   readonly output: JobOutput;
   readonly artifacts: Pick<Artifacts, "store" | "drop">;
   readonly clock: Clock;
@@ -66,7 +69,7 @@ export interface JobWorkerDeps {
 
 /** A worker: delivery → claim → handler under a lease → result and event in one transaction. */
 export function createJobWorker(deps: JobWorkerDeps): JobWorker {
-  const { queue, pubsub, types, claims, runs, scheduler, logger, timings } = deps;
+  const { queue, pubsub, types, claims, runs, scheduler, bell, logger, timings } = deps;
   const running = new Map<RunAbort, JobRow>();
   const deliveries = new Set<Promise<Outcome>>();
   let leases: Leases | undefined;
@@ -86,10 +89,13 @@ export function createJobWorker(deps: JobWorkerDeps): JobWorker {
     const claim = await claims.claim(delivery);
     if (claim.kind === "later") return { kind: "again", delayMs: claim.delayMs };
     if (claim.kind === "settled") {
+      bell.ring(delivery.jobId);
       if (claim.ownerId !== undefined) scheduler.admitSoon(claim.ownerId);
       return { kind: "done" };
     }
+    bell.ring(claim.job.id);
     const outcome = await run(claim.job);
+    bell.ring(claim.job.id);
     if (outcome.kind === "done" || outcome.delayMs > 0) scheduler.admitSoon(claim.job.owner_id);
     return outcome;
   }

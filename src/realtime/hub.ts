@@ -17,8 +17,11 @@ export interface Hub {
   rooms(): Iterable<Room>;
   /** Appends one history event to the project's stream; every node's room gets it from there. */
   publish(body: EventBody, key: string): Promise<Appended>;
-  /** Sends a latest-wins event to the project's clients on every node. */
-  publishEphemeral(body: Omit<EventBody, "id">): void;
+  /**
+   * Sends an event without a seq to the project's clients on every node. Of several with the same `key` that wait to leave,
+   * the latest wins; without one the key is the session and the type.
+   */
+  publishEphemeral(body: Omit<EventBody, "id">, key?: string): void;
   /** Closes the room when nobody is left, after a while. */
   release(room: Room): void;
   peers(): Iterable<Peer>;
@@ -80,7 +83,7 @@ export function createHub(deps: {
     return room;
   }
 
-  /** `<node> <connection> <type>\n<text>`, one line pair per event. */
+  /** `<node>`, then `<connection> <key>` and the text of each event, a line each. */
   function receiveEphemeral(room: Room, message: Buffer): void {
     const lines = message.toString("utf8").split("\n");
     if (lines[0] === nodeId) return;
@@ -133,10 +136,10 @@ export function createHub(deps: {
       for (const { room } of ready.values()) yield room;
     },
     publish: (body, key) => log.append(body.projectId, key, eventText(body)),
-    publishEphemeral(body) {
+    publishEphemeral(body, name) {
       const { id: _none, ...event } = { ...body, id: undefined };
       const text = JSON.stringify(event);
-      const key = `${body.sessionId} ${body.type}`;
+      const key = `${body.sessionId ?? "-"} ${name ?? body.type}`;
       ready.get(body.projectId)?.room.ephemeral(key, body.sessionId ?? "", text);
       const events = outgoing.get(body.projectId) ?? new Map<string, string>();
       events.set(key, text);

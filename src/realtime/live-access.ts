@@ -1,4 +1,4 @@
-import type { AuthzEntry } from "../events/authz-log.js";
+import { type AuthzEntry, concerns } from "../events/authz-log.js";
 import type { AuthzWatch } from "../events/authz-watch.js";
 import type { Role } from "../projects/access.js";
 import type { Hub } from "./hub.js";
@@ -28,23 +28,6 @@ export interface LiveAccess {
   /** Registers a connection that is being opened; `stale` is set when a change concerns it. */
   opening(who: Omit<Opening, "stale">): Opening;
   opened(opening: Opening): void;
-}
-
-/** True when a change of access touches somebody's connection. */
-export function concerns(
-  entry: AuthzEntry,
-  who: { readonly userId: string; readonly projectId: string; readonly sessionId: string },
-): boolean {
-  switch (entry.kind) {
-    case "session":
-      return who.sessionId === entry.subject;
-    case "user":
-      return who.userId === entry.subject;
-    case "membership":
-      return who.userId === entry.subject && who.projectId === entry.projectId;
-    case "project":
-      return who.projectId === entry.subject;
-  }
 }
 
 /**

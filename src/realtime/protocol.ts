@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ErrorCode } from "../errors.js";
+import { LOG_STREAMS } from "../jobs/job-type.js";
 
 /** Close codes and what a client does about each; published in docs/realtime.md. */
 export const CLOSE = {
@@ -93,6 +94,7 @@ const presentUser = z.strictObject({
   name: z.string(),
   connections: z.number().int().positive(),
 });
+const job = { jobId: z.uuid(), jobType: z.string(), attempt: z.int() };
 const role = z.enum(["owner", "collaborator", "viewer"]);
 
 /** Frames the server sends, for the protocol page and the tests. */
@@ -123,6 +125,36 @@ export const serverMessages = {
     payload,
     timestamp,
   }),
+  job_progress: z
+    .strictObject({
+      type: z.literal("job_progress"),
+      projectId: z.uuid(),
+      userId: z.uuid().meta({ description: "Whose job it is." }),
+      sessionId: z.null(),
+      payload: z.strictObject({ ...job, progress: z.int().min(0).max(100), message: z.string().nullable() }),
+      timestamp,
+    })
+    .meta({ description: "How far a running job of the project is; without a seq, the latest wins." }),
+  job_log: z
+    .strictObject({
+      type: z.literal("job_log"),
+      projectId: z.uuid(),
+      userId: z.uuid().meta({ description: "Whose job it is." }),
+      sessionId: z.null(),
+      payload: z.strictObject({
+        ...job,
+        after: z.int().meta({ description: "seq of the entry before the first of these." }),
+        lastSeq: z.int().meta({ description: "seq of the newest entry of the job." }),
+        entries: z.array(
+          z.strictObject({ seq: z.int(), at: timestamp, stream: z.enum(LOG_STREAMS), text: z.string() }),
+        ),
+      }),
+      timestamp,
+    })
+    .meta({
+      description:
+        "New log entries of a running job of the project; without a seq of the stream. When `after` is not the last entry you have, read what is missing with GET /jobs/{jobId}/logs?after=.",
+    }),
   ack: z.strictObject({ type: z.literal("ack"), id: z.string().nullable(), ...position }),
   nack: z.strictObject({
     type: z.literal("nack"),

@@ -1,6 +1,11 @@
 import { startTestNode, type TestNode } from "./app.js";
 import { startTestMongo, testDatabaseName } from "./mongo.js";
-import { type NodeProcess, startNodeProcess } from "./node-process.js";
+import {
+  type NodeProcess,
+  startNodeProcess,
+  startWorkerProcess,
+  type WorkerProcess,
+} from "./node-process.js";
 import { createTestDatabase, type TestDatabase } from "./postgres.js";
 import { startTestRedis, type TestRedis, type TestRedisOptions } from "./redis.js";
 
@@ -12,6 +17,8 @@ export interface Cluster {
   node(env?: Record<string, string>, options?: Parameters<typeof startTestNode>[0]): Promise<TestNode>;
   /** Another node in a process of its own. */
   process(env?: Record<string, string>): Promise<NodeProcess>;
+  /** Another worker in a process of its own. */
+  worker(env?: Record<string, string>): Promise<WorkerProcess>;
   close(): Promise<void>;
 }
 
@@ -33,6 +40,7 @@ export async function startCluster(
   };
   const nodes: TestNode[] = [];
   const processes: NodeProcess[] = [];
+  const workers: WorkerProcess[] = [];
   return {
     database,
     redis,
@@ -46,8 +54,16 @@ export async function startCluster(
       processes.push(started);
       return started;
     },
+    async worker(env = {}) {
+      const started = await startWorkerProcess(database, { ...shared, ROLES: "worker", ...env });
+      workers.push(started);
+      return started;
+    },
     async close() {
-      await Promise.all([...nodes.map((each) => each.stop()), ...processes.map((each) => each.kill())]);
+      await Promise.all([
+        ...nodes.map((each) => each.stop()),
+        ...[...processes, ...workers].map((each) => each.kill()),
+      ]);
       await database.close();
       await redis.close();
       if (mongo?.available) await mongo.close();

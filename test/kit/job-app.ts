@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { sql as raw } from "kysely";
 import { AppError, type FieldError } from "../../src/errors.js";
+import type { AuthzWatch } from "../../src/events/authz-watch.js";
 import type { DomainEvent, EventType } from "../../src/events/catalog.js";
 import { createDispatcher } from "../../src/events/dispatcher.js";
 import { createIdempotency } from "../../src/http/idempotency.js";
@@ -21,6 +22,7 @@ import { createNullLogger } from "../../src/platform/observability/logger.js";
 import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
 import type { PubSub } from "../../src/platform/pubsub/pubsub.js";
 import { createMemoryRateLimiter } from "../../src/platform/rate-limit/memory.js";
+import { type EventStream, openEventStream } from "./event-stream.js";
 import { createJobParts, type JobParts, type TaskHandler, TEST_TIMINGS } from "./job-parts.js";
 import { type JobQueueStore, jobQueueStores } from "./job-queue-stores.js";
 import { startTestPostgres, withDatabase } from "./postgres.js";
@@ -52,6 +54,8 @@ export interface JobAppOptions {
   readonly queuedPerUser?: number;
   readonly runsPerHour?: number;
   readonly output?: JobOutput;
+  readonly streamsPerUser?: number;
+  readonly authzWatch?: Pick<AuthzWatch, "onChange" | "fresh">;
   /** False: events are not dispatched until `dispatch()`. */
   readonly dispatching?: boolean;
 }
@@ -75,6 +79,8 @@ export interface JobApp {
   /** Submits a task and gives back its job. */
   task(as: TestUser, name: string, more?: Record<string, unknown>): Promise<Job>;
   read(as: TestUser, jobId: string): Promise<Job>;
+  /** Follows a job; closed with the app. */
+  follow(as: TestUser, jobId: string, lastEventId?: string): Promise<EventStream>;
   /** Resolves with the nth event of that type about the job. */
   event(type: EventType, jobId: string, nth?: number): Promise<DomainEvent>;
   worker(options?: { concurrency?: number; timings?: Partial<WorkerTimings> }): Promise<JobWorker>;
@@ -197,6 +203,7 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
   await once(server, "listening");
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v1`;
   const workers: JobWorker[] = [];
+  const streams: EventStream[] = [];
   let dispatching = false;
 
   const app: JobApp = {
@@ -236,6 +243,11 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
       return answer.body.job;
     },
     read: async (as, jobId) => (await app.call("GET", `/jobs/${jobId}`, { as })).body.job,
+    async follow(as, jobId, lastEventId) {
+      const stream = await openEventStream(`${base}/jobs/${jobId}/events`, as.id, lastEventId);
+      streams.push(stream);
+      return stream;
+    },
     async event(type, jobId, nth = 1) {
       for (;;) {
         const found = events.filter((event) => event.type === type && event.payload["jobId"] === jobId);
@@ -263,6 +275,7 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
         .executeTakeFirstOrThrow(),
     sql: () => tablesOf(projects),
     async close() {
+      for (const stream of streams) stream.close();
       server.closeAllConnections();
       server.close();
       await Promise.all(workers.map((worker) => worker.stop(0)));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
+import type { AuthzWatch } from "../../src/events/authz-watch.js";
 import { createOutbox, type Outbox, type OutboxReader } from "../../src/events/outbox.js";
 import { createSilentJobOutput, type JobOutput } from "../../src/jobs/job-output.js";
 import { defineJobType, type JobContext, type JobOutcome, type JobType } from "../../src/jobs/job-type.js";
@@ -49,6 +50,8 @@ export interface JobPartsOptions {
   readonly runningPerUser?: number;
   readonly queuedPerUser?: number;
   readonly runsPerHour?: number;
+  readonly streamsPerUser?: number;
+  readonly authzWatch?: Pick<AuthzWatch, "onChange" | "fresh">;
   readonly onQueueError?: (error: Error) => void;
 }
 
@@ -106,6 +109,7 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     outbox,
     access,
     workspaceAccess: createWorkspaceAccess({ repository: createWorkspaceRepository(), access }),
+    authzWatch: options.authzWatch ?? { onChange: () => undefined, fresh: () => true },
     accounts: { findById: findAccount },
     clock,
     logger: createNullLogger(),
@@ -120,6 +124,7 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     limits: {
       runningPerUser: options.runningPerUser ?? 2,
       queuedPerUser: options.queuedPerUser ?? 20,
+      streamsPerUser: options.streamsPerUser ?? 3,
       runs: runsPolicy(options.runsPerHour ?? 0),
     },
     basePath: "/api/v1",

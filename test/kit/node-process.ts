@@ -27,39 +27,35 @@ export interface NodeProcess {
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const START_LIMIT_MS = 30_000;
 
+/** A worker in a process of its own (`npm run worker`). */
+export type WorkerProcess = Pick<NodeProcess, "freeze" | "thaw" | "stop" | "kill"> & { readonly pid: number };
+
+/** Starts a worker on the given database. */
+export async function startWorkerProcess(
+  database: Pick<TestDatabase, "connection">,
+  env: Readonly<Record<string, string>> = {},
+): Promise<WorkerProcess> {
+  const { child, exited, end } = spawnNode(database, ["worker"], env);
+  await announced(child, exited, (said) => (/worker running/.test(said) ? true : undefined));
+  return {
+    pid: child.pid ?? 0,
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
+    stop: () => end("SIGTERM"),
+    async kill() {
+      await end("SIGKILL");
+    },
+  };
+}
+
 /** Starts a node on the given database: what was built, or the sources when they are newer. */
 export async function startNodeProcess(
   database: Pick<TestDatabase, "connection">,
   env: Readonly<Record<string, string>> = {},
 ): Promise<NodeProcess> {
-  const folder = mkdtempSync(path.join(tmpdir(), "atelier-node-"));
-  const child = spawn(process.execPath, program(), {
-    cwd: folder,
-    env: {
-      PATH: process.env.PATH ?? "",
-      ...TEST_ENV,
-      ROLES: "api,realtime",
-      DATA_DIR: folder,
-      LOG_DIR: path.join(folder, "logs"),
-      ...connectionEnv(database.connection),
-      ...env,
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const killAtExit = () => void child.kill("SIGKILL");
-  process.on("exit", killAtExit);
-  const exited = once(child, "exit").then(([code]) => {
-    process.off("exit", killAtExit);
-    rmSync(folder, { recursive: true, force: true });
-    return code as number | null;
-  });
-  const { httpUrl, wsUrl } = await readUrls(child, exited);
+  const { child, exited, end } = spawnNode(database, [], env);
+  const { httpUrl, wsUrl } = await announced(child, exited, urlsIn);
   const clients: SocketClient[] = [];
-  const end = (signal: NodeJS.Signals) => {
-    child.kill("SIGCONT");
-    child.kill(signal);
-    return exited;
-  };
   return {
     httpUrl,
     wsUrl,
@@ -80,18 +76,58 @@ export async function startNodeProcess(
   };
 }
 
-/** What it announces when it is ready. */
-async function readUrls(
+function spawnNode(
+  database: Pick<TestDatabase, "connection">,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+) {
+  const folder = mkdtempSync(path.join(tmpdir(), "atelier-node-"));
+  const child = spawn(process.execPath, [...program(), ...args], {
+    cwd: folder,
+    env: {
+      PATH: process.env.PATH ?? "",
+      ...TEST_ENV,
+      ROLES: "api,realtime",
+      DATA_DIR: folder,
+      LOG_DIR: path.join(folder, "logs"),
+      ...connectionEnv(database.connection),
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const killAtExit = () => void child.kill("SIGKILL");
+  process.on("exit", killAtExit);
+  const exited = once(child, "exit").then(([code]) => {
+    process.off("exit", killAtExit);
+    rmSync(folder, { recursive: true, force: true });
+    return code as number | null;
+  });
+  const end = (signal: NodeJS.Signals) => {
+    child.kill("SIGCONT");
+    child.kill(signal);
+    return exited;
+  };
+  return { child, exited, end };
+}
+
+function urlsIn(said: string): { httpUrl: string; wsUrl: string } | undefined {
+  const httpUrl = /API +(http:\S+)\/api\/v1/.exec(said)?.[1];
+  const wsUrl = /Sockets +(ws:\S+)/.exec(said)?.[1];
+  return httpUrl === undefined || wsUrl === undefined ? undefined : { httpUrl, wsUrl };
+}
+
+/** Waits for what it announces when it is ready. */
+async function announced<R>(
   child: ChildProcess,
   exited: Promise<unknown>,
-): Promise<{ httpUrl: string; wsUrl: string }> {
+  find: (said: string) => R | undefined,
+): Promise<R> {
   let said = "";
-  const ready = new Promise<{ httpUrl: string; wsUrl: string }>((resolve) => {
+  const ready = new Promise<R>((resolve) => {
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       said += text;
-      const http = /API +(http:\S+)\/api\/v1/.exec(said)?.[1];
-      const ws = /Sockets +(ws:\S+)/.exec(said)?.[1];
-      if (http !== undefined && ws !== undefined) resolve({ httpUrl: http, wsUrl: ws });
+      const found = find(said);
+      if (found !== undefined) resolve(found);
     });
   });
   let timer: NodeJS.Timeout | undefined;

@@ -196,6 +196,7 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
   listJobs: ({ ada, own }) => ({ as: ada, query: `?projectId=${own.projectId}&status=pending` }),
   getJob: ({ ada, own }) => ({ as: ada, params: own }),
   getJobLogs: ({ ada, own }) => ({ as: ada, params: own, query: "?after=0&limit=10" }),
+  followJob: ({ ada, own }) => ({ as: ada, params: own }),
   cancelJob: async ({ api, ada }) => ({ as: ada, params: { jobId: await newDelayedJob(api, ada) } }),
   retryJob: async ({ api, ada }) => {
     const jobId = await newDelayedJob(api, ada);

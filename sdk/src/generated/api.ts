@@ -931,6 +931,13 @@ export interface Operations {
     body: undefined;
     reply: RawReply;
   };
+  /** Follow a job while it waits and runs. GET /jobs/{jobId}/events */
+  followJob: {
+    params: { jobId: string };
+    query: undefined;
+    body: undefined;
+    reply: RawReply | undefined;
+  };
   /** List the languages code_execution can run here. GET /languages */
   listLanguages: {
     params: undefined;

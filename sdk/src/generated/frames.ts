@@ -71,6 +71,48 @@ export type EphemeralFrame = {
   timestamp: string;
 };
 
+/** Server: job_progress. */
+export type Job_progressFrame = {
+  type: "job_progress";
+  projectId: string;
+  /** Whose job it is. */
+  userId: string;
+  sessionId: null;
+  payload: {
+    jobId: string;
+    jobType: string;
+    attempt: number;
+    progress: number;
+    message: string | null;
+  };
+  timestamp: string;
+};
+
+/** Server: job_log. */
+export type Job_logFrame = {
+  type: "job_log";
+  projectId: string;
+  /** Whose job it is. */
+  userId: string;
+  sessionId: null;
+  payload: {
+    jobId: string;
+    jobType: string;
+    attempt: number;
+    /** seq of the entry before the first of these. */
+    after: number;
+    /** seq of the newest entry of the job. */
+    lastSeq: number;
+    entries: ({
+      seq: number;
+      at: string;
+      stream: "stdout" | "stderr" | "system";
+      text: string;
+    })[];
+  };
+  timestamp: string;
+};
+
 /** Server: ack. */
 export type AckFrame = {
   type: "ack";
@@ -163,6 +205,8 @@ export type ServerFrame =
   | ConnectedFrame
   | EventFrame
   | EphemeralFrame
+  | Job_progressFrame
+  | Job_logFrame
   | AckFrame
   | NackFrame
   | ResumedFrame

@@ -52,6 +52,7 @@ export const OPERATIONS = {
   retryJob: "POST /jobs/{jobId}/retry k",
   getJobLogs: "GET /jobs/{jobId}/logs",
   getJobArtifact: "GET /jobs/{jobId}/artifacts/{name} r",
+  followJob: "GET /jobs/{jobId}/events r",
   listLanguages: "GET /languages",
   listLimits: "GET /limits",
 } as const;

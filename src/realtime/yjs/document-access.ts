@@ -1,6 +1,6 @@
-import type { AuthzEntry } from "../../events/authz-log.js";
+import { type AuthzEntry, concerns } from "../../events/authz-log.js";
 import type { AuthzWatch } from "../../events/authz-watch.js";
-import { concerns, type LookUpMembership, type Membership } from "../live-access.js";
+import type { LookUpMembership, Membership } from "../live-access.js";
 import type { DocumentSession, EditorSocket } from "./document-session.js";
 
 /**
