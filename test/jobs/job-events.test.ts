@@ -35,7 +35,7 @@ function createTestWatch() {
 }
 
 describe("following a job", () => {
-  it("[JOB70] tells what it says and how it stands, in order, until it has ended", async () => {
+  it("[JOB100] tells what it says and how it stands, in order, until it has ended", async () => {
     const { handlers } = await open();
     const gate = createGate();
     handlers.set("talk", async ({ log, progress }) => {
@@ -68,7 +68,7 @@ describe("following a job", () => {
     expect(end.id).toBe("3-end");
   });
 
-  it("[JOB71] goes on after the last event a client had, and answers 204 when it has had all", async () => {
+  it("[JOB101] goes on after the last event a client had, and answers 204 when it has had all", async () => {
     const { handlers } = await open();
     handlers.set("talk", ({ log }) => {
       for (let i = 1; i <= 100; i += 1) log(i % 2 ? "stdout" : "stderr", `${i}\n`);
@@ -88,7 +88,7 @@ describe("following a job", () => {
     expect([wrong.status, wrong.problem?.["errors"][0].pointer]).toEqual([400, "Last-Event-ID"]);
   });
 
-  it("[JOB72] is for those who may see the job, and for so many jobs at once", async () => {
+  it("[JOB102] is for those who may see the job, and for so many jobs at once", async () => {
     const { handlers } = await open({ streamsPerUser: 2 });
     handlers.set("hang", never);
     const [ada, eve] = [await app.user(), await app.user()];
@@ -108,7 +108,7 @@ describe("following a job", () => {
     while (again.status !== 200) again = await app.follow(ada, job.id);
   });
 
-  it("[JOB73] ends at once when the session ends or the project is left, before the change counts as applied", async () => {
+  it("[JOB103] ends at once when the session ends or the project is left, before the change counts as applied", async () => {
     const authzWatch = createTestWatch();
     const { handlers, projects } = await open({ authzWatch });
     const gate = createGate();
@@ -136,7 +136,7 @@ describe("following a job", () => {
     expect((await app.follow(bob, job.id)).status).toBe(404);
   });
 
-  it("[JOB74] says nothing while the access log cannot be read, and goes on when it can", async () => {
+  it("[JOB104] says nothing while the access log cannot be read, and goes on when it can", async () => {
     const authzWatch = createTestWatch();
     const { handlers } = await open({ authzWatch });
     const gate = createGate();
@@ -160,7 +160,7 @@ describe("following a job", () => {
     expect(stream.output).toBe("late");
   });
 
-  it("[JOB75] ends with the node, and the client is told to come again", async () => {
+  it("[JOB105] ends with the node, and the client is told to come again", async () => {
     const { handlers, parts } = await open();
     handlers.set("hang", never);
     const ada = await app.user();
@@ -174,7 +174,7 @@ describe("following a job", () => {
     expect([refused.status, refused.problem?.["code"]]).toEqual([503, "shutting_down"]);
   });
 
-  it("[JOB76] finds what no bell announced, and a flood reaches a client that reads slowly whole", async () => {
+  it("[JOB106] finds what no bell announced, and a flood reaches a client that reads slowly whole", async () => {
     const { handlers, pubsub } = await open();
     pubsub.publish = () => Promise.reject(new Error("the link is away"));
     handlers.set("flood", ({ log }) => {

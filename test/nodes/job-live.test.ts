@@ -51,7 +51,7 @@ describeAdapter("live output of jobs that run in a process apart", missingRedisS
     return answer["job"].id;
   }
 
-  it("[JOB77] reaches the sockets of the project's members on every node, in order, and what is missing can be read", async () => {
+  it("[JOB107] reaches the sockets of the project's members on every node, in order, and what is missing can be read", async () => {
     const sockets = [await one.socket(ada.token, projectId), await two.socket(bob.token, projectId)];
     const other = await two.socket(eve.token, await two.api.project(eve));
     const jobId = await submit({ projectId });
@@ -83,7 +83,7 @@ describeAdapter("live output of jobs that run in a process apart", missingRedisS
     expect(other.messages.filter(({ type }) => type.startsWith("job_"))).toEqual([]);
   });
 
-  it("[JOB78] of a job without a project reaches its owner by the stream of events alone", async () => {
+  it("[JOB108] of a job without a project reaches its owner by the stream of events alone", async () => {
     const socket = await one.socket(ada.token, projectId);
     const jobId = await submit();
     const stream = await openEventStream(`${two.httpUrl}/api/v1/jobs/${jobId}/events`, ada.token);
