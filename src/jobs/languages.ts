@@ -64,7 +64,7 @@ export function createLanguages(deps: {
 
 /** Exactly what `GET /languages` documents. */
 function published(language: LanguageCapability): LanguageCapability {
-  const { id, aliases, extension, available, reason, multiFile, stdin } = language;
+  const { id, aliases, extension, available, reason, multiFile, stdin, files } = language;
   const { id: engineId, version, isolation } = language.engine;
   return {
     id,
@@ -75,10 +75,11 @@ function published(language: LanguageCapability): LanguageCapability {
     ...(reason === undefined ? {} : { reason }),
     multiFile,
     stdin,
+    files,
     limits: { default: limitsOf(language.limits.default), maximum: limitsOf(language.limits.maximum) },
   };
 }
 
-function limitsOf({ cpuMs, wallMs, memoryBytes, outputBytes }: RunLimits): RunLimits {
-  return { cpuMs, wallMs, memoryBytes, outputBytes };
+function limitsOf({ cpuMs, wallMs, memoryBytes, outputBytes, diskBytes }: RunLimits): RunLimits {
+  return { cpuMs, wallMs, memoryBytes, outputBytes, diskBytes };
 }

@@ -202,6 +202,7 @@ const runLimits = z.strictObject({
   wallMs: z.int(),
   memoryBytes: z.int(),
   outputBytes: z.int(),
+  diskBytes: z.int(),
 });
 
 /** A language, as `GET /languages` has it. */
@@ -219,8 +220,11 @@ export const languageSchema = z
     }),
     available: z.boolean(),
     reason: z.string().optional().meta({ description: "Why it is not available." }),
-    multiFile: z.boolean(),
+    multiFile: z
+      .boolean()
+      .meta({ description: "Whether a program may be several files that use each other." }),
     stdin: z.boolean(),
+    files: z.boolean().meta({ description: "Whether programs can read and write files of their own." }),
     limits: z.strictObject({ default: runLimits, maximum: runLimits }),
   })
   .meta({ id: "Language" });

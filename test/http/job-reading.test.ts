@@ -153,9 +153,10 @@ describe("GET /languages", () => {
       available,
       multiFile: true,
       stdin: true,
+      files: false,
       limits: {
-        default: { cpuMs: 1, wallMs: 1, memoryBytes: 1, outputBytes: 1 },
-        maximum: { cpuMs: 1, wallMs: 1, memoryBytes: 1, outputBytes: 1 },
+        default: { cpuMs: 1, wallMs: 1, memoryBytes: 1, outputBytes: 1, diskBytes: 1 },
+        maximum: { cpuMs: 1, wallMs: 1, memoryBytes: 1, outputBytes: 1, diskBytes: 1 },
       },
     });
     const put = (ageMs: number, ...languages: unknown[]) =>

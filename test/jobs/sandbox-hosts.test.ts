@@ -297,15 +297,49 @@ describe("the choice of a launcher", () => {
     const { launcher, refused } = await chooseLauncher(launchers(files));
     const host = await hostOf(launcher, 3);
     expect(host.languages).toEqual(
-      ["javascript", "typescript"].map((language) => ({
-        language,
-        id: "quickjs-ng",
-        version: expect.any(String),
-      })),
+      Object.entries({ javascript: "quickjs-ng", typescript: "quickjs-ng", python: "cpython-wasm" }).map(
+        ([language, id]) => ({ language, id, version: expect.any(String) }),
+      ),
     );
     expect(refused.every(({ reason }) => reason !== "")).toBe(true);
     await host.close();
     expect(await waitGone([host.pid])).toEqual([]);
+  });
+});
+
+describe("Python", () => {
+  const hostWith = async (packages: typeof files.packages, packageDirs: readonly string[]) => {
+    const changed = { ...files, packages, packageDirs };
+    const launcher = launchers(changed).find(({ name }) => name === "plain");
+    if (launcher === undefined) throw new Error("every system has the plain launcher");
+    const host = await startEngineHost(launcher, changed, 0, never);
+    open.push(host);
+    return { languages: host.languages.map(({ language }) => language), failures: host.failures };
+  };
+
+  it("[SB65] is not there, with a reason, without its package or with another build of it", async () => {
+    const without = Object.fromEntries(
+      Object.entries(files.packages).filter(([name]) => !name.startsWith("just-bash/")),
+    );
+    expect(await hostWith(without, files.packageDirs)).toEqual({
+      languages: expect.not.arrayContaining(["python"]),
+      failures: { python: "the package just-bash is not installed" },
+    });
+    const dir = await mkdtemp(join(tmpdir(), "sandbox-python-"));
+    try {
+      await chmod(dir, 0o755);
+      const name = "just-bash/vendor/cpython-emscripten/python.cjs";
+      await writeFile(join(dir, "python.cjs"), "module.exports = 1;");
+      const other = { ...files.packages, [name]: join(dir, "python.cjs") };
+      expect(await hostWith(other, [...files.packageDirs, dir])).toEqual({
+        languages: expect.arrayContaining(["javascript"]),
+        failures: {
+          python: "the package just-bash has another build of CPython than the one that is known",
+        },
+      });
+    } finally {
+      await rm(dir, { recursive: true });
+    }
   });
 });
 

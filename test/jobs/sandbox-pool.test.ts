@@ -168,6 +168,7 @@ describe("the pool", () => {
     expect(capabilities.map(({ id, available }) => [id, available])).toEqual([
       ["javascript", true],
       ["typescript", true],
+      ["python", true],
     ]);
     expect(capabilities[0]).toEqual(
       expect.objectContaining({
@@ -177,14 +178,22 @@ describe("the pool", () => {
         available: true,
         multiFile: true,
         stdin: true,
+        files: false,
         engine: expect.objectContaining({ id: "quickjs-ng" }),
         limits: {
-          default: { cpuMs: 2000, wallMs: 5000, memoryBytes: 64 * 1024 * 1024, outputBytes: 256 * 1024 },
+          default: {
+            cpuMs: 2000,
+            wallMs: 5000,
+            memoryBytes: 64 * 1024 * 1024,
+            outputBytes: 256 * 1024,
+            diskBytes: 16 * 1024 * 1024,
+          },
           maximum: {
             cpuMs: 10_000,
             wallMs: 30_000,
             memoryBytes: 1024 * 1024 * 1024,
             outputBytes: 1024 * 1024,
+            diskBytes: 64 * 1024 * 1024,
           },
         },
       }),

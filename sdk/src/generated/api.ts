@@ -206,7 +206,7 @@ export type PresentUser = {
 export type JobSubmission = {
   type: "code_execution";
   payload: {
-    /** An id or alias of `GET /languages`. */
+    /** An id or alias of `GET /languages`, which says what runs here: javascript (js, mjs), typescript (ts, mts), python (py, python3). */
     language: string;
     /** The program, when it is one file. */
     code?: string | undefined;
@@ -225,6 +225,8 @@ export type JobSubmission = {
       memoryBytes?: number | undefined;
       /** Standard output and error together. */
       outputBytes?: number | undefined;
+      /** What the program may write to files. */
+      diskBytes?: number | undefined;
     } | undefined;
   };
   projectId?: string | undefined;
@@ -276,7 +278,7 @@ export type Job = {
   version: number;
   type: "code_execution";
   payload: {
-    /** An id or alias of `GET /languages`. */
+    /** An id or alias of `GET /languages`, which says what runs here: javascript (js, mjs), typescript (ts, mts), python (py, python3). */
     language: string;
     /** The program, when it is one file. */
     code?: string | undefined;
@@ -295,6 +297,8 @@ export type Job = {
       memoryBytes?: number | undefined;
       /** Standard output and error together. */
       outputBytes?: number | undefined;
+      /** What the program may write to files. */
+      diskBytes?: number | undefined;
     } | undefined;
   };
   /** Null until it completed. Of a result over 256 KiB the long texts are cut here; the artifact `result.json` has all of it. */
@@ -399,20 +403,25 @@ export type Language = {
   available: boolean;
   /** Why it is not available. */
   reason?: string | undefined;
+  /** Whether a program may be several files that use each other. */
   multiFile: boolean;
   stdin: boolean;
+  /** Whether programs can read and write files of their own. */
+  files: boolean;
   limits: {
     default: {
       cpuMs: number;
       wallMs: number;
       memoryBytes: number;
       outputBytes: number;
+      diskBytes: number;
     };
     maximum: {
       cpuMs: number;
       wallMs: number;
       memoryBytes: number;
       outputBytes: number;
+      diskBytes: number;
     };
   };
 };

@@ -3,23 +3,34 @@ import { AppError } from "../../errors.js";
 import type { Sql } from "../../platform/database/database.js";
 import { defineJobType, type JobContext, type JobType } from "../job-type.js";
 import type { Languages } from "../languages.js";
-import { findLanguage } from "../sandbox/languages.js";
-import { REQUEST_LIMITS, WASM_LIMITS } from "../sandbox/limits.js";
+import { findLanguage, LANGUAGES } from "../sandbox/languages.js";
+import { LIMIT_BOUNDS, REQUEST_LIMITS } from "../sandbox/limits.js";
 import { checkProgram, isProgramPath } from "../sandbox/program.js";
 import type { LanguageCapability, RunEvent, RunRequest, RunResult, Sandbox } from "../sandbox/sandbox.js";
 
-const { minimum, maximum } = WASM_LIMITS;
+const { minimum, maximum } = LIMIT_BOUNDS;
 /** Output is part of the result, which is kept in the job's row. */
 const MAX_OUTPUT_BYTES = 256 * 1024;
 /** Waiting for a free slot of the sandbox included; the program's own limits are far below. */
 const TIME_LIMIT_MS = 5 * 60_000;
+
+const NAMES = LANGUAGES.map(({ id, aliases }) =>
+  aliases.length === 0 ? id : `${id} (${aliases.join(", ")})`,
+);
 
 const limit = (least: number, most: number, description: string) =>
   z.int().min(least).max(most).optional().meta({ description });
 
 const payloadSchema = z
   .strictObject({
-    language: z.string().min(1).max(40).meta({ description: "An id or alias of `GET /languages`." }),
+    language: z
+      .string()
+      .min(1)
+      .max(40)
+      .meta({
+        description: `An id or alias of \`GET /languages\`, which says what runs here: ${NAMES.join(", ")}.`,
+        examples: LANGUAGES.map(({ id }) => id),
+      }),
     code: z.string().min(1).optional().meta({ description: "The program, when it is one file." }),
     files: z
       .record(z.string(), z.string())
@@ -34,6 +45,7 @@ const payloadSchema = z
         wallMs: limit(minimum.wallMs, maximum.wallMs, "Time from start to end in milliseconds."),
         memoryBytes: limit(minimum.memoryBytes, maximum.memoryBytes, "Memory of the program."),
         outputBytes: limit(minimum.outputBytes, MAX_OUTPUT_BYTES, "Standard output and error together."),
+        diskBytes: limit(minimum.diskBytes, maximum.diskBytes, "What the program may write to files."),
       })
       .optional(),
   })

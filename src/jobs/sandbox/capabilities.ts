@@ -1,5 +1,6 @@
 import { AppError } from "../../errors.js";
-import type { LanguageDefinition, ProbeProgram } from "./languages.js";
+import type { ProbeProgram } from "./language-probes.js";
+import type { LanguageDefinition } from "./languages.js";
 import type { LanguageCapability, RunRequest, RunResult } from "./sandbox.js";
 
 /** Runs the probes of a language; throws the reason for which it cannot be used. */
@@ -30,9 +31,9 @@ export function describeLanguage(
   engine: RunResult["engine"],
   failure: unknown,
 ): LanguageCapability {
-  const { id, aliases, extension, multiFile, stdin } = language;
+  const { id, aliases, extension, multiFile, stdin, files } = language;
   const limits = { default: language.limits.default, maximum: language.limits.maximum };
-  const known = { id, aliases, extension, engine, multiFile, stdin, limits };
+  const known = { id, aliases, extension, engine, multiFile, stdin, files, limits };
   if (failure === undefined) return { ...known, available: true };
   return { ...known, available: false, reason: reasonOf(failure) };
 }

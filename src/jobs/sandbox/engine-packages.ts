@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The files an engine host needs: all that it may read. */
@@ -25,21 +26,46 @@ const PACKAGES = [
   ["sucrase", "@jridgewell/gen-mapping", "@jridgewell/trace-mapping", "@jridgewell/resolve-uri"],
 ];
 
+// Packages that do not export the files that are used: package → files within it.
+const INNER_FILES: Readonly<Record<string, readonly string[]>> = {
+  "just-bash": ["python.cjs", "python.wasm", "python313.zip"].map(
+    (name) => `vendor/cpython-emscripten/${name}`,
+  ),
+};
+
 /** Finds the host's code beside this file, in `src` as in `dist`, and the engines among the installed packages. */
 export function findEngineFiles(): EngineFiles {
   const here = fileURLToPath(import.meta.url);
   const found = IMPORTS.map((name) => [name, resolveFrom(here, name)] as const);
+  const inner = Object.entries(INNER_FILES).flatMap(([name, files]) => innerFiles(here, name, files));
   return {
     hostDir: join(dirname(here), "host"),
-    packages: Object.fromEntries(found.flatMap(([name, path]) => (path === undefined ? [] : [[name, path]]))),
-    packageDirs: PACKAGES.flatMap((chain) => {
-      const manifest = chain.reduce<string | undefined>(
-        (from, name) => (from === undefined ? undefined : resolveFrom(from, `${name}/package.json`)),
-        here,
-      );
-      return manifest === undefined ? [] : [dirname(manifest)];
-    }),
+    packages: Object.fromEntries([
+      ...found.flatMap(([name, path]) => (path === undefined ? [] : [[name, path]])),
+      ...inner,
+    ]),
+    packageDirs: [...new Set([...packageDirs(here), ...inner.map(([, path]) => dirname(path))])],
   };
+}
+
+function packageDirs(here: string): string[] {
+  return PACKAGES.flatMap((chain) => {
+    const manifest = chain.reduce<string | undefined>(
+      (from, name) => (from === undefined ? undefined : resolveFrom(from, `${name}/package.json`)),
+      here,
+    );
+    return manifest === undefined ? [] : [dirname(manifest)];
+  });
+}
+
+function innerFiles(here: string, name: string, files: readonly string[]): (readonly [string, string])[] {
+  const main = resolveFrom(here, name);
+  const folder = `${sep}${join("node_modules", name)}${sep}`;
+  const end = main?.lastIndexOf(folder) ?? -1;
+  if (main === undefined || end === -1) return [];
+  return files
+    .map((file) => [`${name}/${file}`, join(main.slice(0, end + folder.length), file)] as const)
+    .filter(([, path]) => existsSync(path));
 }
 
 function resolveFrom(file: string, name: string): string | undefined {

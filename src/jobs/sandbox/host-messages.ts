@@ -26,6 +26,7 @@ const result = z.strictObject({
     "wall_time_limit",
     "memory_limit",
     "output_limit",
+    "disk_limit",
     "unsettled_await",
     "cancelled",
   ]),

@@ -10,12 +10,26 @@ export interface LimitRange {
   readonly maximum: RunLimits;
 }
 
-/** Limits of the languages that run in WebAssembly. */
-export const WASM_LIMITS: LimitRange = {
-  default: { cpuMs: 2000, wallMs: 5000, memoryBytes: 64 * MEBIBYTE, outputBytes: 256 * KIBIBYTE },
-  minimum: { cpuMs: 1, wallMs: 1, memoryBytes: 4 * MEBIBYTE, outputBytes: 1 },
-  maximum: { cpuMs: 10_000, wallMs: 30_000, memoryBytes: 1024 * MEBIBYTE, outputBytes: MEBIBYTE },
-};
+const DISK = { default: 16 * MEBIBYTE, minimum: 4096, maximum: 64 * MEBIBYTE };
+
+/** Limits of a language that runs in WebAssembly, by its memory in MiB. */
+export function wasmLimits(memory: { default: number; minimum: number; maximum: number }): LimitRange {
+  const bytes = (name: keyof typeof memory) => ({
+    memoryBytes: memory[name] * MEBIBYTE,
+    diskBytes: DISK[name],
+  });
+  return {
+    default: { cpuMs: 2000, wallMs: 5000, outputBytes: 256 * KIBIBYTE, ...bytes("default") },
+    minimum: { cpuMs: 1, wallMs: 1, outputBytes: 1, ...bytes("minimum") },
+    maximum: { cpuMs: 10_000, wallMs: 30_000, outputBytes: MEBIBYTE, ...bytes("maximum") },
+  };
+}
+
+/** The least and the most that any language takes. */
+export const LIMIT_BOUNDS = {
+  minimum: wasmLimits({ default: 4, minimum: 4, maximum: 1024 }).minimum,
+  maximum: wasmLimits({ default: 4, minimum: 4, maximum: 1024 }).maximum,
+} as const;
 
 /** Bounds of what a request may carry; bytes are UTF-8. */
 export const REQUEST_LIMITS = {

@@ -15,7 +15,7 @@ export interface Program {
   readonly limits: RunLimits;
 }
 
-const LIMIT_NAMES = ["cpuMs", "wallMs", "memoryBytes", "outputBytes"] as const;
+const LIMIT_NAMES = ["cpuMs", "wallMs", "memoryBytes", "outputBytes", "diskBytes"] as const;
 // A colon begins the names of our own modules; a backslash means two things on two systems.
 const PATH_CHARACTERS = /^[^\p{Cc}\p{Surrogate}\\:]+$/u;
 

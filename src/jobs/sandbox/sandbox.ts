@@ -19,6 +19,8 @@ export interface RunLimits {
   readonly memoryBytes: number;
   /** Standard output and error together. */
   readonly outputBytes: number;
+  /** What a program may write to files, in languages that have them. */
+  readonly diskBytes: number;
 }
 
 /** A program to run. */
@@ -80,6 +82,8 @@ export interface LanguageCapability {
   readonly reason?: string;
   readonly multiFile: boolean;
   readonly stdin: boolean;
+  /** Whether programs can read and write files of their own. */
+  readonly files: boolean;
   readonly limits: { readonly default: RunLimits; readonly maximum: RunLimits };
 }
 

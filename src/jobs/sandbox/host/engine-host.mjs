@@ -4,11 +4,13 @@
 import { ENGINE_MODULES } from "./engines.mjs";
 import { createFrameDecoder, encodeFrame, encodeMessage, FRAME_STDERR, FRAME_STDOUT } from "./frames.mjs";
 import { runProgram, startWorker } from "./run.mjs";
+import { BELL_HOLD, BELL_SILENT } from "./run-control.mjs";
 
 /** @typedef {import("./engine.d.mts").Language} Language */
 
 const MOST_REQUEST_BYTES = 8 * 1024 * 1024;
 const MOST_OUTPUT_FRAME = 32 * 1024;
+const MOST_SPARES = 2;
 
 /** @type {{languages: Record<string, number>, packages: import("./engine.d.mts").Packages}} */
 const { languages, packages } = JSON.parse(process.argv[2] ?? "{}");
@@ -30,28 +32,54 @@ for (const language of Object.keys(languages)) {
   }
 }
 
-/** The next worker, prepared for what came last: a program is often followed by another of its kind. */
-let spare = createSpare([...ready.keys()][0] ?? "");
+/**
+ * Workers prepared for what came last, the latest first: a program is often followed by another of its kind.
+ * @type {Spare[]}
+ */
+const spares = [];
+addSpare([...ready.keys()][0] ?? "");
 /** @type {{id: number, cancelled: boolean, cancel: () => void} | undefined} */
 let current;
 
-/** @param {string} language */
-function createSpare(language) {
-  const { worker, prepare } = startWorker(packages);
-  const memoryBytes = languages[language] ?? 0;
+/**
+ * @typedef {object} Spare
+ * @property {string} language
+ * @property {number} memoryBytes
+ * @property {import("./run.mjs").WaitingWorker} waiting
+ * @property {Promise<boolean>} prepared
+ */
+
+/** @param {string} language @param {number} [memoryBytes] @returns {Spare} */
+function createSpare(language, memoryBytes = languages[language] ?? 0) {
+  const waiting = startWorker(packages);
   const assets = ready.get(language)?.assets(memoryBytes);
-  return { worker, prepare, language, memoryBytes, prepared: prepare({ language, memoryBytes, assets }) };
+  return { language, memoryBytes, waiting, prepared: waiting.prepare({ language, memoryBytes, assets }) };
+}
+
+/** @param {string} language */
+function addSpare(language) {
+  if (spares.every((spare) => spare.language !== language)) spares.unshift(createSpare(language));
+  for (const spare of spares.splice(MOST_SPARES)) void spare.waiting.worker.terminate();
 }
 
 /**
- * The spare worker, prepared for this language and this memory; false when it is not well.
+ * A worker prepared for this language and this memory; undefined when it is not well.
  * @param {string} language
  * @param {number} memoryBytes
  */
-async function prepareSpare(language, memoryBytes) {
-  if (!(await spare.prepared)) return false;
-  if (spare.language === language && spare.memoryBytes === memoryBytes) return spare.worker.threadId !== -1;
-  return spare.prepare({ language, memoryBytes, assets: ready.get(language)?.assets(memoryBytes) });
+async function takeWorker(language, memoryBytes) {
+  const found =
+    spares.find((spare) => spare.language === language && spare.memoryBytes === memoryBytes) ??
+    (ready.get(language)?.stays ? undefined : spares.find((spare) => !ready.get(spare.language)?.stays));
+  const spare = found ?? createSpare(language, memoryBytes);
+  if (found !== undefined) spares.splice(spares.indexOf(found), 1);
+  const { waiting } = spare;
+  if (!(await spare.prepared)) return undefined;
+  if (spare.language !== language || spare.memoryBytes !== memoryBytes) {
+    const assets = ready.get(language)?.assets(memoryBytes);
+    return (await waiting.prepare({ language, memoryBytes, assets })) ? waiting : undefined;
+  }
+  return waiting.worker.threadId === -1 ? undefined : waiting;
 }
 
 /** @param {number} descriptor @param {Uint8Array} bytes */
@@ -68,9 +96,13 @@ async function run({ id, program }) {
   const order = { ...program, files: new Map(program.files) };
   const waiting = { id, cancelled: false, cancel: () => void (waiting.cancelled = true) };
   current = waiting;
-  if (!(await prepareSpare(program.language, program.limits.memoryBytes))) process.exit(1);
+  // Their work would count as this program's.
+  await Promise.all(spares.map(({ prepared }) => prepared));
+  const worker = await takeWorker(program.language, program.limits.memoryBytes);
+  if (worker === undefined) process.exit(1);
   send({ type: "phase", id, phase: "compile" });
-  const { report, cancel } = runProgram(spare.worker, order, {
+  for (const spare of spares) spare.waiting.ring(BELL_HOLD);
+  const { report, cancel } = runProgram(worker, order, {
     output: sendOutput,
     begun: () => send({ type: "phase", id, phase: "run" }),
   });
@@ -79,7 +111,8 @@ async function run({ id, program }) {
   const { outcome, ...spent } = await report;
   current = undefined;
   send({ type: "result", id, ...outcome, ...spent, residentBytes: process.memoryUsage.rss() });
-  spare = createSpare(program.language);
+  for (const spare of spares) spare.waiting.ring(BELL_SILENT);
+  addSpare(program.language);
 }
 
 const decode = createFrameDecoder(MOST_REQUEST_BYTES, (_kind, body) => {
@@ -93,7 +126,7 @@ process.stdin.on("end", () => process.exit(0));
 process.stdin.on("error", () => process.exit(0));
 process.stdout.on("error", () => process.exit(0));
 
-if (!(await spare.prepared)) process.exit(1);
+if (!(await spares[0]?.prepared)) process.exit(1);
 send({
   type: "ready",
   engines: [...ready].map(([language, { id, version }]) => ({ language, id, version })),

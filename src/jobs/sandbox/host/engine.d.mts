@@ -13,6 +13,8 @@ export interface Program {
     readonly wallMs: number;
     readonly memoryBytes: number;
     readonly outputBytes: number;
+    /** Of languages with files of their own. */
+    readonly diskBytes: number;
   };
 }
 
@@ -37,10 +39,13 @@ export interface Outcome {
     | "wall_time_limit"
     | "memory_limit"
     | "output_limit"
+    | "disk_limit"
     | "unsettled_await"
     | "cancelled";
   readonly exitCode: number | null;
   readonly error?: ProgramError;
+  /** The language itself has printed the error. */
+  readonly told?: true;
 }
 
 /** What an engine may do for a program, inside the worker thread. */
@@ -68,13 +73,26 @@ export interface Language {
   /** The engine that runs it. */
   readonly id: string;
   readonly version: string;
+  /** Whether its instances wait inside their interpreter, and can then become no other's. */
+  readonly stays?: true;
   /** What a worker needs for a run with this much memory; must survive a structured clone. */
   assets(memoryBytes: number): unknown;
+}
+
+/** A program and what to do for it. */
+export interface Assignment {
+  readonly program: Program;
+  readonly control: RunControl;
 }
 
 /** A fresh engine inside a worker thread, for one program. */
 export interface Instance {
   run(program: Program, control: RunControl): Promise<Outcome>;
+  /**
+   * Instead of `run`, for an engine that cannot be left and entered again: calls `wait` once it is ready, until that gives
+   * a program, and returns when the program has ended. `wait` blocks for `patienceMs`, for ever without it.
+   */
+  attend?(wait: (patienceMs?: number) => Assignment | undefined): Outcome;
 }
 
 /** What a file in engines/ exports. */

@@ -7,4 +7,5 @@
 export const ENGINE_MODULES = Object.freeze({
   javascript: () => import("./engines/quickjs.mjs"),
   typescript: () => import("./engines/quickjs.mjs"),
+  python: () => import("./engines/python.mjs"),
 });

@@ -11,6 +11,11 @@ export const PROGRESS_LENGTH = 3;
 /** Unit of PROGRESS_PEAK_PAGES. */
 export const PAGE_BYTES = 65_536;
 
+/** Values of the bell of a worker, `Int32Array(1)`: nothing yet, nothing and be quiet, a program was sent. */
+export const BELL_SILENT = 0;
+export const BELL_HOLD = 1;
+export const BELL_ORDER = 2;
+
 /**
  * The worker thread's end of a run.
  * @param {{cpuMs: number}} limits

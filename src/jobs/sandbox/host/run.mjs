@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { startCpuClock } from "./cpu-clock.mjs";
 import { allocateOutputLog, createOutputReader } from "./output-log.mjs";
 import {
+  BELL_ORDER,
   PAGE_BYTES,
   PROGRESS_BEGUN,
   PROGRESS_LENGTH,
@@ -17,11 +18,12 @@ const POLL_MS = 10;
 // A call inside the engine that cannot be interrupted may overrun the processor limit by this much.
 const CPU_GRACE_MS = 250;
 // The thread of a program needs V8 stack for the engine's own recursion, and little heap of its own.
-const RESOURCE_LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 };
+const RESOURCE_LIMITS = { stackSizeMb: 64, maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 };
 
 /**
  * @typedef {object} WaitingWorker
  * @property {Worker} worker
+ * @property {(value: number) => void} ring tells a thread that may be blocked what is going on, by a BELL_ value
  * @property {(setting: import("./worker.mjs").Setting) => Promise<boolean>} prepare false when the worker ended instead
  */
 
@@ -31,9 +33,10 @@ const RESOURCE_LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 96, maxYoungG
  * @returns {WaitingWorker}
  */
 export function startWorker(packages) {
+  const bell = new Int32Array(new SharedArrayBuffer(4));
   // Own pipes for its output: this process's standard output is the wire.
   const worker = new Worker(new URL("./worker.mjs", import.meta.url), {
-    workerData: { packages },
+    workerData: { packages, bell: bell.buffer },
     env: {},
     execArgv: [],
     stdin: false,
@@ -48,10 +51,14 @@ export function startWorker(packages) {
   );
   return {
     worker,
+    ring(value) {
+      Atomics.store(bell, 0, value);
+      Atomics.notify(bell, 0);
+    },
     prepare(setting) {
       worker.postMessage({ prepare: setting });
-      const prepared = new Promise((/** @type {(value: true) => void} */ resolve) =>
-        worker.once("message", () => resolve(true)),
+      const prepared = new Promise((/** @type {(value: boolean) => void} */ resolve) =>
+        worker.once("message", (message) => resolve(message === "prepared")),
       );
       return Promise.race([prepared, ended]);
     },
@@ -69,12 +76,12 @@ export function startWorker(packages) {
 
 /**
  * Runs a program in a worker that is prepared for it to its end, whatever that is.
- * @param {Worker} worker
+ * @param {WaitingWorker} waiting
  * @param {Program} program
  * @param {{output: (descriptor: 1 | 2, bytes: Uint8Array) => void, begun: () => void}} sink
  * @returns {{report: Promise<RunReport>, cancel: () => void}}
  */
-export function runProgram(worker, program, sink) {
+export function runProgram({ worker, ring }, program, sink) {
   const log = allocateOutputLog(program.limits.outputBytes);
   const progress = new SharedArrayBuffer(4 * PROGRESS_LENGTH);
   const record = new Int32Array(progress);
@@ -125,6 +132,7 @@ export function runProgram(worker, program, sink) {
   });
   worker.once("exit", () => void end(lost()));
   worker.postMessage({ run: { program, log, progress } });
+  ring(BELL_ORDER);
   return { report, cancel: () => void end({ status: "cancelled", exitCode: null }) };
 }
 
