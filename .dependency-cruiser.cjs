@@ -70,6 +70,7 @@ module.exports = {
     door("yjs", "^src/documents/"),
     door("lib0", "^src/documents/"),
     door("y-protocols", "^src/documents/"),
+    door("diff", "^src/documents/"),
     door("pg", "^src/platform/(database|job-queue)/"),
     door("ioredis", "^src/platform/(redis/|[^/]+/redis\\.ts|job-queue/)"),
     door("mongodb", "^src/(platform/mongo/|activity/store/mongo\\.ts)"),

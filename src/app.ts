@@ -99,6 +99,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       nodeId,
       basePath,
       socketObserver: instruments.sockets,
+      documentsObserver: instruments.documents,
       addressOf: createAddressOf(config.TRUST_PROXY),
     });
     const dispatcher = createDispatcher({
@@ -119,6 +120,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       outboxLag: () => features.outbox.lag(),
       jobs: () => stores.jobQueue.counts(),
       hub: features.realtime?.hub,
+      documents: features.documents,
     });
 
     return {
@@ -139,6 +141,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         lifecycle.add("activity recorder", () => features.recorder.close());
         await dispatcher.start();
         lifecycle.add("dispatcher", () => dispatcher.stop());
+        features.documents.start();
         lifecycle.add("documents", () => features.documents.close());
         housekeeping.start();
         lifecycle.add("housekeeping", async () => housekeeping.stop());

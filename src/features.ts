@@ -4,7 +4,7 @@ import { createActivityRoutes } from "./activity/routes.js";
 import { type Auth, authzHistoryMs, createAuth } from "./auth/auth.js";
 import { type DerivedKeys, deriveKeys } from "./auth/keys.js";
 import type { Config } from "./config.js";
-import { createDocuments, type Documents } from "./documents/documents.js";
+import { createDocuments, type Documents, type DocumentsObserver } from "./documents/documents.js";
 import { createAuthzLog } from "./events/authz-log.js";
 import { type AuthzWatch, createAuthzWatch } from "./events/authz-watch.js";
 import { createOutbox, type Outbox, type OutboxReader } from "./events/outbox.js";
@@ -52,6 +52,7 @@ export interface FeatureDeps {
   readonly nodeId: string;
   readonly basePath: string;
   readonly socketObserver: RealtimeDeps["observer"];
+  readonly documentsObserver: DocumentsObserver;
   readonly addressOf: (request: IncomingMessage) => string;
 }
 
@@ -86,7 +87,7 @@ export function createFeatures(deps: FeatureDeps): Features {
   const documents = createDocuments({
     ...shared,
     workspaceAccess: workspaces.access,
-    observer: deps.socketObserver,
+    observer: deps.documentsObserver,
   });
   const realtime = realtimeOf(deps, { auth, projects, authzWatch, recorder, documents });
   const runs = runsPolicy(config.JOB_RUNS_PER_HOUR);

@@ -1,3 +1,4 @@
+import type { Documents, DocumentsObserver } from "./documents/documents.js";
 import type { RequestObservation } from "./http/server.js";
 import type { JobObservation } from "./jobs/run.js";
 import { createMetrics } from "./platform/observability/metrics.js";
@@ -11,11 +12,13 @@ export interface Instruments {
   readonly rateLimitRefused: (policy: string) => void;
   readonly jobRun: (observation: JobObservation) => void;
   readonly sockets: RealtimeDeps["observer"];
+  readonly documents: DocumentsObserver;
   /** What is asked for at each scrape rather than counted. */
   watch(sources: {
     readonly outboxLag: () => Promise<number>;
     readonly jobs: () => Promise<Readonly<Record<string, number>>>;
     readonly hub: Hub | undefined;
+    readonly documents: Pick<Documents, "rooms" | "log">;
   }): void;
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -27,7 +30,10 @@ export function createInstruments(): Instruments {
 
   async function collect(): Promise<void> {
     if (!sources) return;
-    const { outboxLag, jobs, hub } = sources;
+    const { outboxLag, jobs, hub, documents } = sources;
+    metrics.documentsOpen.set(documents.rooms.count);
+    metrics.pendingAppends.set(documents.log.waiting);
+    metrics.pendingAppendBytes.set(documents.log.waitingBytes);
     // A store that is away leaves its gauge as it was; /readyz says that it is away.
     await Promise.allSettled([
       outboxLag().then((lag) => metrics.outboxLag.set(lag)),
@@ -72,6 +78,19 @@ export function createInstruments(): Instruments {
       gapRepaired: (outcome) => metrics.gapRepairs.inc({ outcome }),
       resumed: (outcome) => metrics.resumes.inc({ outcome }),
       acked: (ms) => metrics.ackSeconds.observe(ms / 1_000),
+    },
+    documents: {
+      delivered(count, bytes) {
+        metrics.deliveries.inc(count);
+        metrics.deliveredBytes.inc(bytes);
+      },
+      acked: (ms) => metrics.documentAckSeconds.observe(ms / 1_000),
+      gapRepaired: (outcome) => metrics.gapRepairs.inc({ outcome }),
+      appended: (batchSize) => metrics.appendBatchSize.observe(batchSize),
+      compacted(outcome, seconds) {
+        metrics.compactions.inc({ outcome });
+        metrics.compactionSeconds.observe(seconds);
+      },
     },
     watch(given) {
       sources = given;

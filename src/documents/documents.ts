@@ -5,6 +5,9 @@ import type { Database } from "../platform/database/database.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
 import type { WorkspaceAccess } from "../workspaces/access.js";
+import { type Compaction, type CompactionOutcome, createCompaction } from "./compaction.js";
+import { createCompactionRepository } from "./compaction-repository.js";
+import { createDocumentThread } from "./document-thread.js";
 import { createEditRecord } from "./edit-record.js";
 import { createFileRepository } from "./file-repository.js";
 import { createLogRepository } from "./log-repository.js";
@@ -12,10 +15,15 @@ import { createRooms, type Rooms, type RoomsObserver } from "./rooms.js";
 import { fileRoutes } from "./routes.js";
 import { createFileService } from "./service.js";
 import { createUpdateLog, type UpdateLog } from "./update-log.js";
+import { createVersionKeeper } from "./version-keeper.js";
+import { createVersionRepository } from "./version-repository.js";
+import { versionRoutes } from "./version-routes.js";
+import { createVersionService } from "./version-service.js";
 
 /** Sees what the documents of a node do, for metrics. */
-export interface DocumentsObserver extends Omit<RoomsObserver, "edited"> {
-  readonly appended?: (batchSize: number) => void;
+export interface DocumentsObserver extends Omit<RoomsObserver, "edited" | "logged"> {
+  appended(batchSize: number): void;
+  compacted(outcome: CompactionOutcome | "failed", seconds: number): void;
 }
 
 /** The feature, ready to be mounted. */
@@ -23,6 +31,9 @@ export interface Documents {
   readonly routes: readonly Route[];
   readonly rooms: Rooms;
   readonly log: UpdateLog;
+  readonly compaction: Compaction;
+  /** Keeps house from now on: compacts what is due, makes and thins automatic versions. */
+  start(): void;
   /** The project of a workspace, for somebody who may read its files; @throws AppError `not_found`. */
   projectOf(userId: string, workspaceId: string): Promise<string>;
   /** The document of a path, for somebody who opens it in an editor; @throws AppError `not_found`. */
@@ -49,14 +60,31 @@ export function createDocuments(deps: {
   const log = createUpdateLog({
     ...deps,
     repository,
-    ...(observer.appended ? { observe: observer.appended } : {}),
+    observe: (batchSize) => observer.appended(batchSize),
   });
   const record = createEditRecord({ ...deps, files, sizeOf: (documentId) => rooms.sizeOf(documentId) });
   const rooms = createRooms({
     ...deps,
     repository,
     log,
-    observer: { ...observer, edited: (documentId, userId) => record.edited(documentId, userId) },
+    observer: {
+      ...observer,
+      edited: (documentId, userId) => record.edited(documentId, userId),
+      logged: (documentId, head) => compaction.consider(documentId, head),
+    },
+  });
+  // Two threads: what somebody waits for is not kept waiting by the housekeeping.
+  const [background, foreground] = [createDocumentThread(), createDocumentThread()];
+  const compactions = createCompactionRepository();
+  const versions = createVersionRepository();
+  const keeper = createVersionKeeper({ ...deps, versions, documents: compactions });
+  const compaction = createCompaction({
+    ...deps,
+    repository: compactions,
+    log: repository,
+    versions: keeper,
+    thread: background,
+    observe: (outcome, seconds) => observer.compacted(outcome, seconds),
   });
   const service = createFileService({
     ...deps,
@@ -66,15 +94,32 @@ export function createDocuments(deps: {
     access: workspaceAccess,
     database,
   });
+  const history = createVersionService({
+    ...deps,
+    files,
+    log: repository,
+    versions,
+    keeper,
+    rooms,
+    thread: foreground,
+    access: workspaceAccess,
+  });
   return {
-    routes: fileRoutes({ files: service, basePath: deps.basePath }),
+    routes: [
+      ...fileRoutes({ files: service, basePath: deps.basePath }),
+      ...versionRoutes({ versions: history, basePath: deps.basePath }),
+    ],
     rooms,
     log,
+    compaction,
+    start: () => compaction.start(),
     async projectOf(userId, workspaceId) {
       return (await workspaceAccess.require(database, userId, workspaceId, "file.read")).projectId;
     },
     openDocument: service.openDocument,
     async close() {
+      await compaction.close();
+      await Promise.all([background.close(), foreground.close()]);
       await log.drained(5_000);
       await record.close();
       await rooms.close();

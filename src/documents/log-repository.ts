@@ -20,6 +20,15 @@ export interface StoredDocument {
   readonly updates: readonly LoggedUpdate[];
 }
 
+/** Where the log of a document stands. */
+export interface LogHead {
+  /** Seq of its last update. */
+  readonly head: number;
+  /** Updates and bytes after its newest snapshot. */
+  readonly tail: number;
+  readonly tailBytes: number;
+}
+
 /** The SQL of the update log. */
 export interface LogRepository {
   /**
@@ -36,13 +45,8 @@ export interface LogRepository {
   load(sql: Sql, documentId: string): Promise<StoredDocument | undefined>;
   /** Updates after `seq`, in order. */
   after(sql: Sql, documentId: string, seq: number, limit: number): Promise<LoggedUpdate[]>;
-  /**
-   * Puts `state`, which holds every update up to `uptoSeq`, in the place of those updates. Does nothing when the document is
-   * gone or a newer snapshot is there: whoever compacts, and however late, nothing is lost.
-   */
-  compact(tx: Tx, documentId: string, uptoSeq: number, state: Uint8Array, at: Date): Promise<boolean>;
-  /** Heads of those documents that still exist. */
-  heads(sql: Sql, documentIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Where the logs of those documents stand that still exist. */
+  heads(sql: Sql, documentIds: readonly string[]): Promise<ReadonlyMap<string, LogHead>>;
 }
 
 /** The update log in the `Database`. */
@@ -64,12 +68,14 @@ export function createLogRepository(): LogRepository {
             ${updates.map(({ userId }) => userId)}::uuid[]
           ) as t (document_id, place, update, user_id)
         ), counts as (
-          select document_id, max(place) as n, (array_agg(user_id order by place desc))[1] as user_id
+          select document_id, max(place) as n, sum(octet_length(update)) as bytes,
+            (array_agg(user_id order by place desc))[1] as user_id
           from input group by document_id
         ), locked as materialized (
           select id from documents where id in (select document_id from counts) order by id for no key update
         ), heads as (
-          update documents set head = head + counts.n, updated_at = ${at}, updated_by = counts.user_id
+          update documents set head = head + counts.n, tail_bytes = tail_bytes + counts.bytes,
+            dirty_since = coalesce(dirty_since, ${at}), updated_at = ${at}, updated_by = counts.user_id
           from counts join locked on locked.id = counts.document_id
           where documents.id = counts.document_id
           returning documents.id, documents.head - counts.n as base
@@ -93,7 +99,9 @@ export function createLogRepository(): LogRepository {
     async appendLocked(tx, { documentId, update, userId }, seq, at) {
       await raw`
         with head as (
-          update documents set head = ${seq}, updated_at = ${at}, updated_by = ${userId} where id = ${documentId}
+          update documents set head = ${seq}, tail_bytes = tail_bytes + ${update.byteLength},
+            dirty_since = coalesce(dirty_since, ${at}), updated_at = ${at}, updated_by = ${userId}
+          where id = ${documentId}
         )
         insert into document_updates (document_id, seq, update, user_id, created_at)
         values (${documentId}, ${seq}, ${Buffer.from(update)}, ${userId}, ${at})`.execute(tx.tables());
@@ -136,29 +144,16 @@ export function createLogRepository(): LogRepository {
         where document_id = ${documentId} and seq > ${seq} order by seq limit ${limit}`.execute(sql.tables());
       return rows.map((row) => ({ seq: Number(row.seq), update: row.update }));
     },
-    async compact(tx, documentId, uptoSeq, state, at) {
-      const { rows } = await raw<{ newest: string }>`
-        select coalesce((select max(upto_seq) from document_snapshots where document_id = documents.id), 0) as newest
-        from documents where id = ${documentId} and head >= ${uptoSeq} for no key update`.execute(
-        tx.tables(),
-      );
-      if (!rows[0] || Number(rows[0].newest) >= uptoSeq) return false;
-      await raw`
-        insert into document_snapshots (document_id, upto_seq, state, created_at)
-        values (${documentId}, ${uptoSeq}, ${Buffer.from(state)}, ${at})`.execute(tx.tables());
-      await raw`
-        delete from document_updates where document_id = ${documentId} and seq <= ${uptoSeq}`.execute(
-        tx.tables(),
-      );
-      await raw`
-        delete from document_snapshots
-        where document_id = ${documentId} and upto_seq < ${uptoSeq} and label is null`.execute(tx.tables());
-      return true;
-    },
     async heads(sql, documentIds) {
-      const { rows } = await raw<{ id: string; head: string }>`
-        select id, head from documents where id = any(${[...documentIds]}::uuid[])`.execute(sql.tables());
-      return new Map(rows.map(({ id, head }) => [id, Number(head)]));
+      const { rows } = await raw<{ id: string; head: string; tail: string; tail_bytes: string }>`
+        select id, head, head - compacted_seq as tail, tail_bytes
+        from documents where id = any(${[...documentIds]}::uuid[])`.execute(sql.tables());
+      return new Map(
+        rows.map((row) => [
+          row.id,
+          { head: Number(row.head), tail: Number(row.tail), tailBytes: Number(row.tail_bytes) },
+        ]),
+      );
     },
   };
 }

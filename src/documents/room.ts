@@ -63,8 +63,6 @@ export class Room {
   /** Seqs known beyond the first hole. */
   readonly #ahead = new Set<number>();
   #applied = 0;
-  /** Up to here the log is one snapshot, as far as this room knows. */
-  compacted = 0;
   #awarenessTimer: NodeJS.Timeout | undefined;
   #closed = false;
   /** Uses without a client: requests, timers. */
@@ -114,17 +112,7 @@ export class Room {
       if (snapshot) Y.applyUpdate(this.#doc, snapshot.state);
       for (const { update } of updates) Y.applyUpdate(this.#doc, update);
     });
-    this.compacted = snapshot?.uptoSeq ?? 0;
-    this.#applied = Math.max(this.compacted, updates.at(-1)?.seq ?? 0);
-  }
-
-  /**
-   * The whole state and the seq up to which it holds everything; undefined while it may hold something that is not in the
-   * log yet, and perhaps never will be.
-   */
-  snapshot(): { readonly uptoSeq: number; readonly state: Uint8Array } | undefined {
-    if (this.#closed || !this.settled || this.hasHole || this.holds > 0) return undefined;
-    return { uptoSeq: this.#applied, state: Y.encodeStateAsUpdate(this.#doc) };
+    this.#applied = Math.max(snapshot?.uptoSeq ?? 0, updates.at(-1)?.seq ?? 0);
   }
 
   /** Lets a client in and greets it: what does the server lack, and who is there. */
@@ -258,7 +246,6 @@ export class Room {
       this.#apply(snapshot.state);
       this.#fanOut.add(updateMessage(snapshot.state), undefined);
       this.#applied = snapshot.uptoSeq;
-      this.compacted = snapshot.uptoSeq;
       for (const seq of this.#ahead) if (seq <= this.#applied) this.#ahead.delete(seq);
     }
     for (const update of updates) this.receiveRemote(update);

@@ -1,11 +1,10 @@
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
 import { AppError } from "../errors.js";
-import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database/database.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub, Unsubscribe } from "../platform/pubsub/pubsub.js";
-import type { LogRepository } from "./log-repository.js";
+import type { LogHead, LogRepository } from "./log-repository.js";
 import { Room, type RoomEnd } from "./room.js";
 import type { UpdateLog } from "./update-log.js";
 
@@ -28,6 +27,8 @@ export interface Rooms {
   catchUp(room: Room): Promise<void>;
   /** False for a room that was closed. */
   isOpen(room: Room): boolean;
+  /** Documents in memory. */
+  readonly count: number;
   /** Bytes of a document's text; undefined when it is not open here. */
   sizeOf(documentId: string): number | undefined;
   /** Sends everybody away, waits for what is on its way to the log, and closes. */
@@ -40,14 +41,15 @@ export interface RoomsObserver {
   acked(ms: number): void;
   gapRepaired(outcome: "filled" | "failed"): void;
   edited(documentId: string, userId: string): void;
+  /** Every two seconds per open document: where its log stands. */
+  logged(documentId: string, head: LogHead): void;
 }
 
+/** How long a room stays for somebody who comes back, and how many do: beyond, the one that waits for longest goes. */
 const LINGER_MS = 30_000;
+const MAX_LINGERING = 200;
 /** How long a hole may be open before the log is read: usually its update is on the way. */
 const HOLE_MS = 100;
-/** Updates in the log beyond which a document is compacted: before its room closes, and while it is open. */
-const COMPACT_IDLE = 100;
-const COMPACT_OPEN = 2_000;
 /** Rooms compare themselves with the log this often: the last update before a silence may be the one that was lost. */
 const COMPARE_MS = 2_000;
 const READ_LIMIT = 1_000;
@@ -75,14 +77,15 @@ export function createRooms(deps: {
   log: UpdateLog;
   pubsub: PubSub;
   nodeId: string;
-  clock: Clock;
   logger: Logger;
   observer: RoomsObserver;
   lingerMs?: number;
 }): Rooms {
-  const { database, repository, log, pubsub, nodeId, clock, logger, observer, lingerMs = LINGER_MS } = deps;
+  const { database, repository, log, pubsub, nodeId, logger, observer, lingerMs = LINGER_MS } = deps;
   const loading = new Map<string, Promise<Room>>();
   const opened = new Map<string, Opened>();
+  /** Rooms that nobody uses, in the order in which they will go. */
+  const lingering = new Set<Opened>();
   let closed = false;
   let comparing = false;
   const channel = (documentId: string) => `doc:{${documentId}}`;
@@ -212,7 +215,8 @@ export function createRooms(deps: {
       const from = room.applied;
       const updates = await repository.after(database, room.id, from, READ_LIMIT);
       const first = updates[0];
-      if (!first && ((await repository.heads(database, [room.id])).get(room.id) ?? 0) <= room.applied) return;
+      if (!first && ((await repository.heads(database, [room.id])).get(room.id)?.head ?? 0) <= room.applied)
+        return;
       // What is missing has been compacted.
       if (first?.seq !== from + 1) {
         const stored = await repository.load(database, room.id);
@@ -236,35 +240,37 @@ export function createRooms(deps: {
     for (const entry of entries) {
       const { room } = entry;
       if (opened.get(room.id) !== entry) continue;
-      const head = heads.get(room.id);
-      if (head === undefined) drop(room.id, "gone");
-      else if (head > room.applied && room.settled) await catchUp(entry);
+      const known = heads.get(room.id);
+      if (known === undefined) drop(room.id, "gone");
+      else if (known.head > room.applied && room.settled) await catchUp(entry);
       if (!entry.unsubscribe) await subscribe(room.id, entry);
-      await compact(entry, COMPACT_OPEN);
+      if (known) observer.logged(room.id, known);
     }
   }
 
-  /** Replaces the updates in the log by one snapshot when there are many. Any node may, at any time. */
-  async function compact({ room }: Opened, worth: number): Promise<void> {
-    if (room.applied - room.compacted < worth) return;
-    const snapshot = room.snapshot();
-    if (!snapshot) return;
-    const { uptoSeq, state } = snapshot;
-    await database.transaction((tx) =>
-      repository.compact(tx, room.id, uptoSeq, state, new Date(clock.now())),
-    );
-    room.compacted = uptoSeq;
+  function stay(entry: Opened): void {
+    clearTimeout(entry.linger);
+    entry.linger = undefined;
+    lingering.delete(entry);
   }
 
-  async function unload(entry: Opened): Promise<void> {
+  /** Lets the longest waiting room go; those that wait for the log have to stay. */
+  function makeRoom(): void {
+    let looked = 0;
+    for (const entry of lingering) {
+      if (entry.room.idle) {
+        unload(entry);
+        return;
+      }
+      looked += 1;
+      if (looked > MAX_LINGERING) return;
+    }
+  }
+
+  function unload(entry: Opened): void {
     const { room } = entry;
-    if (room.idle) {
-      await compact(entry, COMPACT_IDLE).catch((error: unknown) =>
-        logger.warn("a document could not be compacted", { documentId: room.id, error }),
-      );
-    }
-    // Somebody may have come meanwhile, or has not got an answer from the log yet.
-    if (opened.get(room.id) !== entry || entry.linger) return;
+    stay(entry);
+    // Somebody may not have got an answer from the log yet.
     if (room.idle) drop(room.id, "restart");
     else rooms.release(room);
   }
@@ -284,7 +290,7 @@ export function createRooms(deps: {
     if (!entry) return;
     opened.delete(documentId);
     loading.delete(documentId);
-    clearTimeout(entry.linger);
+    stay(entry);
     clearTimeout(entry.hole);
     clearTimeout(entry.awarenessTimer);
     entry.room.end(reason);
@@ -305,10 +311,7 @@ export function createRooms(deps: {
     open(documentId) {
       if (closed) return Promise.reject(new AppError("shutting_down"));
       const entry = opened.get(documentId);
-      if (entry) {
-        clearTimeout(entry.linger);
-        entry.linger = undefined;
-      }
+      if (entry) stay(entry);
       const known = loading.get(documentId);
       if (known) return known;
       // Without the log nothing new may be opened: what is written there could not be kept.
@@ -333,11 +336,10 @@ export function createRooms(deps: {
     release(room) {
       const entry = opened.get(room.id);
       if (!entry || entry.room !== room || entry.linger || room.clients.size > 0 || room.holds > 0) return;
-      entry.linger = setTimeout(() => {
-        entry.linger = undefined;
-        void unload(entry);
-      }, lingerMs);
+      entry.linger = setTimeout(() => unload(entry), lingerMs);
       entry.linger.unref();
+      lingering.add(entry);
+      if (lingering.size > MAX_LINGERING) makeRoom();
     },
     discard,
     gone(documentId) {
@@ -347,6 +349,9 @@ export function createRooms(deps: {
     async catchUp(room) {
       const entry = opened.get(room.id);
       if (entry?.room === room) await catchUp(entry);
+    },
+    get count() {
+      return opened.size;
     },
     isOpen: (room) => opened.get(room.id)?.room === room,
     sizeOf(documentId) {

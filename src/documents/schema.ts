@@ -5,7 +5,8 @@ import { MAX_PATH, pathFault } from "./file-path.js";
 /** Bytes of a text file that is written over HTTP. */
 export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
-const path = z
+/** Path of a file in its workspace. */
+export const pathSchema = z
   .string()
   .superRefine((value, context) => {
     const fault = pathFault(value);
@@ -17,8 +18,8 @@ const path = z
   });
 
 export const filesParams = z.strictObject({ workspaceId: idSchema });
-export const fileParams = z.strictObject({ workspaceId: idSchema, path });
-export const moveBody = z.strictObject({ from: path, to: path });
+export const fileParams = z.strictObject({ workspaceId: idSchema, path: pathSchema });
+export const moveBody = z.strictObject({ from: pathSchema, to: pathSchema });
 
 /** Where the list of files stands. */
 export const filePosition = z.strictObject({ key: z.string() });

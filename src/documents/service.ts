@@ -273,7 +273,8 @@ function readText({ contentType, bytes }: RawBody): string {
   throw new AppError("unprocessable", { detail: "The body is not text in UTF-8." });
 }
 
-function presentFile(row: FileRow): File {
+/** A file as replies show it. */
+export function presentFile(row: FileRow): File {
   return {
     path: row.path,
     kind: row.kind,

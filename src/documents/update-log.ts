@@ -13,7 +13,8 @@ export interface UpdateLog {
   append(update: NewUpdate): Promise<number>;
   /** False when so much waits for the database that nothing more may be taken. */
   accepts(bytes: number): boolean;
-  /** Bytes that wait for COMMIT. */
+  /** Updates, and their bytes, that wait for COMMIT. */
+  readonly waiting: number;
   readonly waitingBytes: number;
   /** True while appends fail because the database is away. */
   readonly stalled: boolean;
@@ -50,6 +51,7 @@ export function createUpdateLog(deps: {
 }): UpdateLog {
   const { database, repository, clock, logger, capBytes = DEFAULT_CAP_BYTES } = deps;
   let queue: Entry[] = [];
+  let waiting = 0;
   let waitingBytes = 0;
   let stalled = false;
   let closed = false;
@@ -109,6 +111,7 @@ export function createUpdateLog(deps: {
   }
 
   function settle(entry: Entry, outcome: unknown): void {
+    waiting -= 1;
     waitingBytes -= entry.update.byteLength;
     if (typeof outcome === "number") entry.resolve(outcome);
     else entry.reject(outcome);
@@ -119,6 +122,7 @@ export function createUpdateLog(deps: {
       if (closed) return Promise.reject(new AppError("shutting_down"));
       return new Promise((resolve, reject) => {
         queue.push({ ...update, resolve, reject });
+        waiting += 1;
         waitingBytes += update.update.byteLength;
         if (running) return;
         running = true;
@@ -126,6 +130,9 @@ export function createUpdateLog(deps: {
       });
     },
     accepts: (bytes) => !closed && waitingBytes + bytes <= capBytes,
+    get waiting() {
+      return waiting;
+    },
     get waitingBytes() {
       return waitingBytes;
     },

@@ -25,6 +25,13 @@ export const EVENTS = {
   file_edited: z.strictObject({ workspaceId: id, path: z.string() }),
   file_renamed: z.strictObject({ workspaceId: id, from: z.string(), to: z.string() }),
   file_deleted: z.strictObject({ workspaceId: id, path: z.string() }),
+  file_restored: z.strictObject({ workspaceId: id, path: z.string(), versionId: id }),
+  version_created: z.strictObject({
+    workspaceId: id,
+    path: z.string(),
+    versionId: id,
+    label: z.string().nullable(),
+  }),
   job_created: z.strictObject({ jobId: id, jobType: z.string() }),
   job_started: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number() }),
   job_retrying: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number(), code: z.string() }),

@@ -16,6 +16,8 @@ export interface OwnedIds {
   readonly name: string;
   /** A text file of the workspace. */
   readonly path: string;
+  /** A version of it. */
+  readonly versionId: string;
 }
 
 /** Somebody with one of each thing, and a stranger with the same. */
@@ -169,6 +171,12 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
     return { as: ada, params: { workspaceId }, body: { from: name, to: `moved-${name}` } };
   },
 
+  listVersions: ({ ada, own }) => ({ as: ada, params: own, query: `?path=${own.path}&limit=1` }),
+  saveVersion: ({ ada, own }) => ({ as: ada, params: own, body: { path: own.path, label: "First" } }),
+  readVersion: ({ ada, own }) => ({ as: ada, params: own }),
+  diffVersion: ({ ada, own }) => ({ as: ada, params: own, query: "?against=previous" }),
+  restoreVersion: ({ ada, own }) => ({ as: ada, params: own }),
+
   listActivity: ({ ada, own }) => ({
     as: ada,
     params: own,
@@ -260,11 +268,14 @@ async function ownedBy(api: Api, owner: Person): Promise<OwnedIds> {
   const member = await api.person();
   const projectId = await api.project(owner, [[member, "collaborator"]]);
   const workspaceId = await newWorkspace(api, owner, projectId);
-  await newFile(api, owner, workspaceId, "src/index.js");
+  const path = "src/index.js";
+  await newFile(api, owner, workspaceId, path);
+  const saved = made(api.post(`/workspaces/${workspaceId}/versions`, { path }, owner.token));
   return {
     projectId,
     workspaceId,
-    path: "src/index.js",
+    path,
+    versionId: (await saved).version.id,
     name: "result.json",
     jobId: (await made(api.post("/jobs", { ...newJob, projectId }, owner.token))).job.id,
     invitationId: (await newInvitation(api, owner, projectId, newEmail())).id,

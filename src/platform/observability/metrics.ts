@@ -20,6 +20,12 @@ export interface Metrics {
   readonly droppedEphemeral: Counter;
   readonly ackSeconds: Histogram;
   readonly appendBatchSize: Histogram;
+  readonly documentAckSeconds: Histogram;
+  readonly documentsOpen: Gauge;
+  readonly pendingAppends: Gauge;
+  readonly pendingAppendBytes: Gauge;
+  readonly compactions: Counter<"outcome">;
+  readonly compactionSeconds: Histogram;
   readonly gapRepairs: Counter<"outcome">;
   readonly resumes: Counter<"outcome">;
   readonly rooms: Gauge;
@@ -77,6 +83,16 @@ export function createMetrics(): Metrics {
     ),
     ackSeconds: histogram("socket_ack_seconds", "Time from a message to its ack.", QUICK),
     appendBatchSize: histogram("update_append_batch_size", "Updates committed together.", BATCH),
+    documentAckSeconds: histogram(
+      "document_ack_seconds",
+      "Time from an edit to its commit and acknowledgement.",
+      QUICK,
+    ),
+    documentsOpen: gauge("documents_open", "Documents in memory on this node."),
+    pendingAppends: gauge("updates_pending", "Edits that wait for their commit."),
+    pendingAppendBytes: gauge("updates_pending_bytes", "Bytes of edits that wait for their commit."),
+    compactions: counter("document_compactions_total", "Ended compactions of documents.", ["outcome"]),
+    compactionSeconds: histogram("document_compaction_seconds", "Time one compaction took.", SLOW),
     gapRepairs: counter("event_gap_repairs_total", "Holes in pub/sub found, by outcome.", ["outcome"]),
     resumes: counter("socket_resumes_total", "Resumed connections, by outcome.", ["outcome"]),
     rooms: gauge("rooms_open", "Projects with a room on this node."),
