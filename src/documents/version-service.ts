@@ -209,6 +209,8 @@ export function createVersionService(deps: {
             const head = await log.lockHead(tx, documentId);
             const file = await files.findById(tx, documentId);
             if (head === undefined || !file) throw new AppError("not_found");
+            // Another node may have written since: what it wrote is replaced too, not doubled.
+            if (room.applied < head) await rooms.catchUp(room);
             // A transaction that is tried again must not look for a difference that it made itself.
             made ??= { before: room.text, update: room.change(content) };
             if (!made.update) return undefined;

@@ -4,7 +4,6 @@ import type { Person } from "../kit/api.js";
 import { rowsOf, startCompactor, writeEdits } from "../kit/compactor.js";
 import { type DocumentBench, startDocumentBench } from "../kit/document-bench.js";
 import { until } from "../kit/editors.js";
-import { collectEvents } from "../kit/document-events.js";
 
 let bench: DocumentBench;
 beforeAll(async () => {
@@ -74,10 +73,7 @@ describe("automatic versions", () => {
     expect(await list("rest.md")).toHaveLength(1);
     await bench.put("rest.md", "three\n", {}, bench.cy);
     await sweepAt(130_000);
-    expect((await list("rest.md")).map(({ authors }) => authors)).toEqual([
-      [bench.cy.id],
-      version?.authors,
-    ]);
+    expect((await list("rest.md")).map(({ authors }) => authors)).toEqual([[bench.cy.id], version?.authors]);
   });
 
   it("[VER2] a document that is edited without a rest has a version every ten minutes", async () => {
@@ -133,7 +129,7 @@ describe("saved versions", () => {
     await editor.synced();
     editor.text.insert(0, "Grüße\n");
     await until(() => !editor.provider.hasUnsyncedChanges, "kept");
-    const events = await collectEvents(bench, "version_created");
+    const events = await bench.node.socket(bench.vera.token, bench.projectId);
     const version = await save("saved.md", "  Draft 1 ");
     expect(version).toMatchObject({
       kind: "saved",
@@ -143,7 +139,7 @@ describe("saved versions", () => {
       createdBy: bench.ada.id,
       path: "saved.md",
     });
-    expect(await events.next()).toMatchObject({
+    expect(await events.next(({ type }) => type === "version_created")).toMatchObject({
       userId: bench.ada.id,
       payload: { path: "saved.md", versionId: version.id, label: "Draft 1" },
     });
@@ -216,7 +212,9 @@ describe("saved versions", () => {
     expect((await call("GET", "?path=../x")).status).toBe(400);
     expect((await call("GET", "")).status).toBe(400);
     expect((await call("GET", "?path=missing.md")).status).toBe(404);
-    expect((await call("POST", "", bench.ada, { path: "roles.md", label: "x".repeat(101) })).status).toBe(400);
+    expect((await call("POST", "", bench.ada, { path: "roles.md", label: "x".repeat(101) })).status).toBe(
+      400,
+    );
     expect((await call("POST", "", bench.ada, { path: "roles.md", label: "\u202Eevil" })).status).toBe(400);
     expect((await call("GET", `/${id}/diff?against=yesterday`)).status).toBe(400);
     await bench.put("other.md", "text");
@@ -301,7 +299,7 @@ describe("restoring", () => {
       bench.edit("hocuspocus 4", "restore.md", bench.cy),
     ];
     await Promise.all([ada.synced(), cy.synced()]);
-    const events = await collectEvents(bench, "file_restored");
+    const events = await bench.node.socket(bench.vera.token, bench.projectId);
     let typing = true;
     let typed = 0;
     const type = async () => {
@@ -331,13 +329,13 @@ describe("restoring", () => {
       expect(text).toContain(`a${last};`);
       expect(text).toContain(`c${last};`);
     }
-    expect(await events.next()).toMatchObject({
+    expect(await events.next(({ type }) => type === "file_restored")).toMatchObject({
       userId: bench.cy.id,
       payload: { path: "restore.md", versionId: version.id },
     });
     expect(body.before).toMatchObject({ kind: "before_restore", createdBy: bench.cy.id });
     expect(await content(body.before.id)).toContain("BROKEN");
-    await until(() => !ada.provider.hasUnsyncedChanges, "kept");
+    await until(() => !cy.provider.hasUnsyncedChanges, "kept");
     await ada.reads((now) => now === cy.text.toJSON());
     expect(await bench.read("restore.md")).toBe(ada.text.toJSON());
   });
