@@ -185,6 +185,51 @@ export type File = {
   updatedAt: string;
 };
 
+/** `FileVersion` of the OpenAPI document. */
+export type FileVersion = {
+  id: string;
+  /** Path of the file as it is now. */
+  path: string;
+  /** `automatic` ones are thinned; `saved` ones were asked for and are kept; `before_restore` is what a restore replaced, kept for 30 days. */
+  kind: "automatic" | "saved" | "before_restore";
+  label: string | null;
+  /** Bytes of the text. */
+  size: number;
+  /** Ids of those who edited since the version before. */
+  authors: (string)[];
+  /** Who asked for it; null for an automatic one. */
+  createdBy: string | null;
+  /** RFC 3339, UTC. */
+  createdAt: string;
+};
+
+/** `FileVersionDiff` of the OpenAPI document. */
+export type FileVersionDiff = {
+  /** The base: `current`, the id of a version, or `empty`. */
+  from: string;
+  /** The version. */
+  to: string;
+  hunks: ({
+    lines: ({
+      kind: "same" | "removed" | "added";
+      /** Its number in the base; of `same` and `removed`. */
+      from?: number | undefined;
+      /** Its number in the version; of `same` and `added`. */
+      to?: number | undefined;
+      /** The line with its line break. */
+      text: string;
+    })[];
+  })[];
+  /** Lines the version has and the base has not, in all. */
+  added: number;
+  /** Lines the base has and the version has not, in all. */
+  removed: number;
+  /** True when there is more than is shown. */
+  truncated: boolean;
+  /** True when too much differs to be compared by lines: it is shown as replaced. */
+  coarse: boolean;
+};
+
 /** `Activity` of the OpenAPI document. */
 export type Activity = {
   id: string;
@@ -855,6 +900,59 @@ export interface Operations {
     };
     reply: {
       files: (File)[];
+    };
+  };
+  /** List the versions of a text file, newest first. GET /workspaces/{workspaceId}/versions */
+  listVersions: {
+    params: { workspaceId: string };
+    query: { limit?: number | undefined; cursor?: string | undefined; path: string };
+    body: undefined;
+    reply: {
+      versions: (FileVersion)[];
+      nextCursor: string | null;
+    };
+  };
+  /** Save the text of a file as a version, with a label. POST /workspaces/{workspaceId}/versions */
+  saveVersion: {
+    params: { workspaceId: string };
+    query: undefined;
+    body: {
+      /** Relative path with `/` between names, such as `src/index.ts`. */
+      path: string;
+      label?: string | null | undefined;
+    };
+    reply: {
+      version: FileVersion;
+    };
+  };
+  /** Read a version. GET /workspaces/{workspaceId}/versions/{versionId} */
+  readVersion: {
+    params: { workspaceId: string; versionId: string };
+    query: undefined;
+    body: undefined;
+    reply: {
+      version: FileVersion;
+      content: string;
+    };
+  };
+  /** Compare a version by lines. GET /workspaces/{workspaceId}/versions/{versionId}/diff */
+  diffVersion: {
+    params: { workspaceId: string; versionId: string };
+    query: { against?: "current" | "previous" | string | undefined };
+    body: undefined;
+    reply: {
+      diff: FileVersionDiff;
+    };
+  };
+  /** Make the text of a file what it was. POST /workspaces/{workspaceId}/versions/{versionId}/restore */
+  restoreVersion: {
+    params: { workspaceId: string; versionId: string };
+    query: undefined;
+    body: undefined;
+    reply: {
+      file: File;
+      /** What was there before, as a version; null when it was the same. */
+      before: FileVersion | null;
     };
   };
   /** What happened in a project, newest first. GET /projects/{projectId}/activity */
