@@ -8,6 +8,7 @@ buildSdk();
 const checks = [
   ["types", ["node_modules/typescript/bin/tsc", "-p", "."]],
   ["types of the sandbox's own process", ["node_modules/typescript/bin/tsc", "-p", "src/jobs/sandbox/host"]],
+  ["types of the documents' own thread", ["node_modules/typescript/bin/tsc", "-p", "src/documents"]],
   ["lint", ["node_modules/oxlint/bin/oxlint", "--type-aware", "src", "test", "bench", "scripts", "sdk/src"]],
   ["format", ["node_modules/@biomejs/biome/bin/biome", "check", "--linter-enabled=false", "."]],
   [

@@ -18,7 +18,10 @@ const label = z
   .meta({ minLength: 1, maxLength: 100, description: "What people call this version." });
 
 export const versionBody = z.strictObject({ path: pathSchema, label: label.nullish() });
-export const versionsQuery = z.object({ path: pathSchema });
+/** What cannot be decoded in a query arrives as U+FFFD. */
+export const versionsQuery = z.object({
+  path: pathSchema.refine((path) => !path.includes("\uFFFD"), "must be UTF-8"),
+});
 
 /** With what a version is compared. */
 export const diffQuery = z.strictObject({

@@ -207,16 +207,17 @@ export const BAD_QUERIES: readonly string[] = [
   "access_token=x",
 ];
 
-/** Values that fit no query parameter of ours. */
+/** Odd names a file may have. */
+export const FINE_PATHS: readonly string[] = ["';select pg_sleep(2)--", "[object Object]", "🦀"];
+
+/** Values that fit no query parameter of ours, but for paths of files. */
 export const BAD_QUERY_VALUES: readonly string[] = [
   "%00",
   "a%00b",
   "%ED%A0%80",
-  "';select pg_sleep(2)--",
-  "[object Object]",
   "",
   "x".repeat(2_000),
-  "🦀",
+  ...FINE_PATHS,
 ];
 
 /** Values that are no limit. */

@@ -1,7 +1,7 @@
 import { v7 } from "uuid";
 import * as Y from "yjs";
 import type { Batch } from "../../src/documents/fan-out.js";
-import { createLogRepository } from "../../src/documents/log-repository.js";
+import { createLogRepository, type LogRepository } from "../../src/documents/log-repository.js";
 import type { Room, RoomClient } from "../../src/documents/room.js";
 import { createRooms, type Rooms } from "../../src/documents/rooms.js";
 import { readClientMessage } from "../../src/documents/sync-protocol.js";
@@ -12,8 +12,11 @@ import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
 import type { DocumentBench } from "./document-bench.js";
 
 /** Rooms as another process would have them: nothing in common but the database. */
-export function startRooms({ database: { database } }: DocumentBench, lingerMs: number): Rooms {
-  const repository = createLogRepository();
+export function startRooms(
+  { database: { database } }: DocumentBench,
+  lingerMs: number,
+  repository: LogRepository = createLogRepository(),
+): Rooms {
   const logger = createNullLogger();
   return createRooms({
     database,
