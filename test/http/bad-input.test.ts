@@ -5,7 +5,14 @@ import { until } from "../kit/adapters.js";
 import type { Answer } from "../kit/api.js";
 import { connectionEnv, TEST_ENV } from "../kit/app.js";
 import { startChildNode } from "../kit/child-node.js";
-import { BAD_IDS, BAD_LIMITS, BAD_QUERIES, BAD_QUERY_VALUES, hostileBodies } from "../kit/hostile.js";
+import {
+  BAD_IDS,
+  BAD_LIMITS,
+  BAD_QUERIES,
+  BAD_QUERY_VALUES,
+  FINE_PATHS,
+  hostileBodies,
+} from "../kit/hostile.js";
 import { expectProblem } from "../kit/http-checks.js";
 import {
   createAnswerCheck,
