@@ -97,7 +97,7 @@ describe("automatic versions", () => {
     await sweepAt(130_000);
     expect(await list("same.md")).toHaveLength(1);
     const id = await idOf("same.md");
-    await writeEdits(database(), id, bench.ada.id, 2, () => "x".repeat(9 * 1024 * 1024));
+    await writeEdits(database(), id, bench.ada.id, 17, () => "x".repeat(1024 * 1024));
     await sweepAt(130_000);
     expect(await list("same.md")).toHaveLength(1);
     expect(await rowsOf(database(), id)).toMatchObject({ updates: 0 });

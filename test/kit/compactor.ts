@@ -86,9 +86,18 @@ export async function writeEdits(
   const content = doc.getText("content");
   for (let i = 0; i < count; i++) content.insert(content.length, edit(i));
   const log = createLogRepository();
-  for (let at = 0; at < updates.length; at += 500) {
-    const batch = updates.slice(at, at + 500).map((update) => ({ documentId, update, userId }));
-    await log.appendAll(database, batch, new Date());
+  while (updates.length > 0) {
+    let bytes = 0;
+    const fits = updates.findIndex((update, i) => {
+      bytes += update.byteLength;
+      return i >= 500 || (i > 0 && bytes > 1_000_000);
+    });
+    const batch = updates.splice(0, fits < 0 ? updates.length : fits);
+    await log.appendAll(
+      database,
+      batch.map((update) => ({ documentId, update, userId })),
+      new Date(),
+    );
   }
   return content.toJSON();
 }
