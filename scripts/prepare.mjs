@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { isConsoleBuilt } from "./console.mjs";
 
 /** The project's folder. */
 export const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -34,8 +35,13 @@ export function install() {
   writeFileSync(stamp, lock);
 }
 
-/** Compiles src to dist when a source is newer than the last build. */
+/** Compiles the service and the console, each when a source is newer than its last build. */
 export function build({ force = false } = {}) {
+  buildService(force);
+  buildConsole(force);
+}
+
+function buildService(force) {
   const dist = path.join(ROOT, "dist");
   const stamp = path.join(dist, ".built");
   const sources = [
@@ -44,7 +50,7 @@ export function build({ force = false } = {}) {
     path.join(ROOT, "tsconfig.build.json"),
   ];
   if (!force && existsSync(stamp) && newest(sources) <= statSync(stamp).mtimeMs) return;
-  console.log("Building …");
+  console.log("Building the service …");
   rmSync(dist, { recursive: true, force: true });
   run(process.execPath, [
     path.join(ROOT, "node_modules/typescript/bin/tsc"),
@@ -64,6 +70,12 @@ export function buildSdk({ force = false } = {}) {
   rmSync(path.join(folder, "dist"), { recursive: true, force: true });
   run(process.execPath, [path.join(ROOT, "node_modules/typescript/bin/tsc"), "-p", folder]);
   writeFileSync(stamp, "");
+}
+
+function buildConsole(force) {
+  if (!force && isConsoleBuilt(newest)) return;
+  console.log("Building the console …");
+  run(process.execPath, [path.join(ROOT, "scripts", "console.mjs")]);
 }
 
 /** What the program reads at run time besides compiled code: SQL and the files of the sandbox's own process. */

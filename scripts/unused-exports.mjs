@@ -1,4 +1,4 @@
-// Every export of src is imported somewhere (src, test or bench), and every one of sdk/src within it; what the client offers its
+// Every export of src is imported somewhere (src, test or bench), and every one of sdk/src and console/src within it; what the client offers its
 // users is what its entry points export.
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -6,15 +6,17 @@ import { parseSync } from "@swc/core";
 import { ROOT } from "./prepare.mjs";
 import { sources } from "./sources.mjs";
 
-const files = sources(["src", "test", "bench", "sdk/src"], [".ts"]);
+const files = sources(["src", "test", "bench", "sdk/src", "console/src"], [".ts", ".tsx"]);
 const ENTRIES = new Set(["client.ts", "document.ts"].map((name) => path.join(ROOT, "sdk/src", name)));
-const CHECKED = ["src", "sdk/src"].map((folder) => path.join(ROOT, folder) + path.sep);
+const CHECKED = ["src", "sdk/src", "console/src"].map((folder) => path.join(ROOT, folder) + path.sep);
+/** Sources by the name imports give them. */
+const known = new Map(files.map((file) => [file.replace(/\.tsx?$/, ".js"), file]));
 const exported = new Map();
 const used = new Set();
 
 for (const file of files) {
   const text = readFileSync(file, "utf8");
-  const { body } = parseSync(text, { syntax: "typescript", target: "es2022" });
+  const { body } = parseSync(text, { syntax: "typescript", tsx: file.endsWith(".tsx"), target: "es2022" });
   for (const item of body) {
     if (
       item.type === "ImportDeclaration" ||
@@ -46,7 +48,8 @@ function noteImport(file, item) {
 }
 
 function resolve(file, specifier) {
-  return path.resolve(path.dirname(file), specifier.replace(/\.js$/, ".ts"));
+  const target = path.resolve(path.dirname(file), specifier);
+  return known.get(target) ?? target;
 }
 
 function namesOf(declaration) {

@@ -4,7 +4,8 @@ import { createDispatcher, type Dispatcher, type EventConsumer } from "./events/
 import { createFeatures, type Features } from "./features.js";
 import { createHousekeeping } from "./housekeeping.js";
 import { createAddressOf } from "./http/client-address.js";
-import { createDocsRouter, createHomeRouter, DOCUMENT_OPERATIONS } from "./http/docs-page.js";
+import { CONSOLE_FOLDER, createConsoleRouter, createSocketsUrl } from "./http/console.js";
+import { createDocsRouter, DOCUMENT_OPERATIONS } from "./http/docs-page.js";
 import { createHealthRouter, HEALTH_OPERATIONS } from "./http/health.js";
 import { createIdempotency } from "./http/idempotency.js";
 import { type Listener, listen, upgradeOnly } from "./http/listener.js";
@@ -47,6 +48,8 @@ export interface AppOptions {
   readonly logger?: Logger;
   /** A sentence for the person who started the process. */
   readonly announce?: (text: string) => void;
+  /** The built console; default: where `npm run build` leaves it. */
+  readonly consoleFolder?: string;
 }
 
 /** Sockets are closed at random moments within this time, so that they do not come back all at once. */
@@ -211,14 +214,28 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         basePath,
         mounts: [
           { path: "/", router: health },
-          { path: "/", router: createHomeRouter() },
           { path: "/api", router: createDocsRouter({ openapi, asyncapi }) },
+          { path: "/", router: createConsole() },
         ],
         logger,
         corsOrigins: config.CORS_ORIGIN,
         trustProxy: config.TRUST_PROXY,
         observe: instruments.httpRequest,
         inFlight: instruments.httpInFlight,
+      });
+    }
+
+    function createConsole(): ReturnType<typeof createConsoleRouter> {
+      const ownPort = () =>
+        sockets
+          ? Number(new URL(sockets.url).port)
+          : config.wsPort === config.PORT
+            ? undefined
+            : config.wsPort;
+      const socketsUrl = createSocketsUrl({ configured: config.PUBLIC_WS_URL, port: ownPort });
+      return createConsoleRouter({
+        folder: options.consoleFolder ?? CONSOLE_FOLDER,
+        socketsUrl: (request) => (features.realtime ? socketsUrl(request) : undefined),
       });
     }
 
@@ -237,7 +254,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     function announceUrls(): void {
       if (http)
         announce(
-          `Atelier ${VERSION} is ready.\n  API      ${http.url}${basePath}\n  Docs     ${http.url}/api/docs`,
+          `Atelier ${VERSION} is ready.\n  Console  ${http.url}\n  API      ${http.url}${basePath}\n  Docs     ${http.url}/api/docs`,
         );
       if (features.realtime && has("realtime"))
         announce(`  Sockets  ${(sockets ?? http)?.url.replace(/^http/, "ws")}`);

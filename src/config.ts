@@ -33,6 +33,10 @@ export const environmentSchema = z.object({
     .regex(/^v\d+$/, "must look like v1")
     .default("v1"),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: "must be an http(s) URL" }).optional(),
+  PUBLIC_WS_URL: z
+    .url({ protocol: /^wss?$/, error: "must be a ws(s) URL" })
+    .transform((value) => value.replace(/\/+$/, ""))
+    .optional(),
   TRUST_PROXY: proxies.optional(),
   ROLES: list(z.enum(ROLES))
     .refine((roles) => roles.length > 0, "must name at least one role")

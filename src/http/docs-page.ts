@@ -75,10 +75,3 @@ export function createDocsRouter(documents: {
   router.use("/docs/assets", cacheable, express.static(assets, { index: false, maxAge: "1h" }));
   return router;
 }
-
-/** Sends who opens the bare address to the documentation. */
-export function createHomeRouter(): Router {
-  const router = express.Router();
-  router.get("/", (_request, response) => response.redirect(302, "/api/docs"));
-  return router;
-}

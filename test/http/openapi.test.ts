@@ -157,7 +157,7 @@ function mountedRoutes(): string[] {
 
 describe("the document", () => {
   /** For people, not for programs. */
-  const PAGES = ["GET /", "GET /api/docs", "GET /api/docs/start.js"];
+  const PAGES = ["GET /api/docs", "GET /api/docs/start.js"];
 
   it("[HTTP75] mounted routes and documented operations are the same", () => {
     const documented = operations.map(({ method, base, path }) => `${method} ${base}${path}`);

@@ -58,6 +58,8 @@ export async function startTestNode(
     readonly clock?: Clock;
     /** Gets what the process would print: mails, for example. */
     readonly announce?: (text: string) => void;
+    /** A built console in place of the usual. */
+    readonly consoleFolder?: string;
   } = {},
 ): Promise<TestNode> {
   const database = options.database ?? (await createTestDatabase());
@@ -73,6 +75,7 @@ export async function startTestNode(
     logger: options.logger ?? createNullLogger(),
     ...(options.clock ? { clock: options.clock } : {}),
     ...(options.announce ? { announce: options.announce } : {}),
+    ...(options.consoleFolder === undefined ? {} : { consoleFolder: options.consoleFolder }),
   });
   const clients: SocketClient[] = [];
   await app.start();
