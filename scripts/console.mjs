@@ -1,6 +1,7 @@
 // Builds the console with Vite and packs its files, so that the service sends them compressed without compressing anything.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -51,7 +52,8 @@ async function pack(folder) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const vite = path.join(ROOT, "node_modules", "vite", "bin", "vite.js");
+  const manifest = createRequire(path.join(CONSOLE, "package.json")).resolve("vite/package.json");
+  const vite = path.join(path.dirname(manifest), "bin", "vite.js");
   const args = [vite, "build", "--logLevel", "warn", "--config", path.join(CONSOLE, "vite.config.mjs")];
   const { status } = spawnSync(process.execPath, args, { cwd: CONSOLE, stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
