@@ -69,6 +69,8 @@ module.exports = {
     door("ws", "^src/realtime/"),
     door("yjs", "^src/documents/"),
     door("lib0", "^src/documents/"),
+    door("yauzl", "^src/documents/zip-reader\\.ts"),
+    door("yazl", "^src/documents/archive-writer\\.ts"),
     door("y-protocols", "^src/documents/"),
     door("diff", "^src/documents/"),
     door("pg", "^src/platform/(database|job-queue)/"),

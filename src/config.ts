@@ -19,6 +19,9 @@ import {
 const ROLES = ["api", "realtime", "worker"] as const;
 const POSTGRES = address("postgres", "postgresql");
 
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
 /** The roles one process can have. */
 export type ProcessRole = (typeof ROLES)[number];
 
@@ -68,6 +71,11 @@ export const environmentSchema = z.object({
   REDIS_SENTINEL_MASTER: text.default("mymaster"),
   REDIS_CLUSTER_NODES: list(hostAndPort).default([]),
 
+  FILE_MAX_BYTES: number(1, 5 * GIB).default(50 * MIB),
+  WORKSPACE_MAX_BYTES: number(1, 1024 * GIB).default(GIB),
+  WORKSPACE_MAX_FILES: number(1, 100_000).default(10_000),
+  ARCHIVE_MAX_BYTES: number(1, 5 * GIB).default(256 * MIB),
+
   JWT_SECRET: text.optional(),
   JWT_REFRESH_SECRET: text.optional(),
   JWT_EXPIRES_IN: duration.default(15 * 60_000),
@@ -88,6 +96,7 @@ export const environmentSchema = z.object({
   REGISTER_RATE_LIMIT_MAX: rateLimit.default(10),
   REFRESH_RATE_LIMIT_MAX: rateLimit.default(30),
   INVITE_RATE_LIMIT_MAX: rateLimit.default(20),
+  ARCHIVE_RATE_LIMIT_MAX: rateLimit.default(60),
   JOB_RUNS_PER_HOUR: rateLimit.default(30),
   JOB_RUNNING_PER_USER: number(1, 1_000).default(2),
   JOB_QUEUED_PER_USER: number(1, 100_000).default(20),

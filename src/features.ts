@@ -87,6 +87,13 @@ export function createFeatures(deps: FeatureDeps): Features {
   const documents = createDocuments({
     ...shared,
     workspaceAccess: workspaces.access,
+    limits: {
+      fileBytes: config.FILE_MAX_BYTES,
+      workspaceBytes: config.WORKSPACE_MAX_BYTES,
+      workspaceFiles: config.WORKSPACE_MAX_FILES,
+      archiveBytes: config.ARCHIVE_MAX_BYTES,
+    },
+    archivesPerWindow: config.ARCHIVE_RATE_LIMIT_MAX,
     observer: deps.documentsObserver,
   });
   const realtime = realtimeOf(deps, { auth, projects, authzWatch, recorder, documents });
@@ -145,6 +152,7 @@ export function createFeatures(deps: FeatureDeps): Features {
         ...auth.policies,
         ...Object.values(invitePolicies(config.INVITE_RATE_LIMIT_MAX)),
         runs,
+        ...documents.policies,
         policies.socketConnects,
       ]),
     ],

@@ -15,6 +15,8 @@ export interface Housekeeping {
 const EVERY_MS = 10 * 60_000;
 /** Rows of one kind at a time. */
 const LIMIT = 5_000;
+/** Blobs at a time: each is a request of its own, or a file. */
+const BLOB_LIMIT = 1_000;
 /** Dispatched events are kept this long for looking into. */
 const OUTBOX_KEEP_MS = 24 * 3_600_000;
 
@@ -39,6 +41,7 @@ export function createHousekeeping(deps: {
       () => features.auth.prune(LIMIT),
       () => features.projects.pruneInvitations(LIMIT),
       () => features.jobs.clearArtifacts(LIMIT),
+      () => features.documents.prune(BLOB_LIMIT),
     ];
     if (config.embedded.activity) {
       steps.push(() =>

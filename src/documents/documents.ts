@@ -1,15 +1,23 @@
 import type { Outbox } from "../events/outbox.js";
 import type { Route } from "../http/route.js";
+import type { BlobStore } from "../platform/blobs/blob-store.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database/database.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
+import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
 import type { WorkspaceAccess } from "../workspaces/access.js";
+import { createArchiveImport, type ImportArchive } from "./archive-import.js";
+import { archivePolicy, archiveRoutes } from "./archive-routes.js";
+import { createArchiveWriter, type WriteArchive } from "./archive-writer.js";
 import { type Compaction, type CompactionOutcome, createCompaction } from "./compaction.js";
 import { createCompactionRepository } from "./compaction-repository.js";
 import { createDocumentThread } from "./document-thread.js";
 import { createEditRecord } from "./edit-record.js";
+import { createFileBlobs } from "./file-blobs.js";
+import { createFileChanges, type FileLimits } from "./file-changes.js";
 import { createFileRepository } from "./file-repository.js";
+import { createFileWriter } from "./file-writer.js";
 import { createLogRepository } from "./log-repository.js";
 import { createRooms, type Rooms, type RoomsObserver } from "./rooms.js";
 import { fileRoutes } from "./routes.js";
@@ -34,10 +42,16 @@ export interface Documents {
   readonly compaction: Compaction;
   /** Keeps house from now on: compacts what is due, makes and thins automatic versions. */
   start(): void;
+  readonly policies: readonly RateLimitPolicy[];
+  /** Export and import of a workspace; routes and jobs use them alike. */
+  readonly writeArchive: WriteArchive;
+  readonly importArchive: ImportArchive;
   /** The project of a workspace, for somebody who may read its files; @throws AppError `not_found`. */
   projectOf(userId: string, workspaceId: string): Promise<string>;
   /** The document of a path, for somebody who opens it in an editor; @throws AppError `not_found`. */
   openDocument(userId: string, workspaceId: string, path: string): Promise<string>;
+  /** Deletes at most `limit` blobs that no file names any more; how many it were. */
+  prune(limit: number): Promise<number>;
   /** Sends away everybody, keeps what can be kept, and closes. */
   close(): Promise<void>;
 }
@@ -51,6 +65,10 @@ export function createDocuments(deps: {
   outbox: Outbox;
   nodeId: string;
   workspaceAccess: WorkspaceAccess;
+  blobs: BlobStore;
+  limits: FileLimits;
+  /** Exports and imports per user in 15 minutes; 0 is no limit. */
+  archivesPerWindow: number;
   basePath: string;
   observer: DocumentsObserver;
 }): Documents {
@@ -86,29 +104,25 @@ export function createDocuments(deps: {
     thread: background,
     observe: (outcome, seconds) => observer.compacted(outcome, seconds),
   });
-  const service = createFileService({
-    ...deps,
-    files,
-    log: repository,
-    rooms,
-    access: workspaceAccess,
-    database,
-  });
-  const history = createVersionService({
-    ...deps,
-    files,
-    log: repository,
-    versions,
-    keeper,
-    rooms,
-    thread: foreground,
-    access: workspaceAccess,
-  });
+  const blobs = createFileBlobs(deps);
+  const parts = { ...deps, files, log: repository, rooms, access: workspaceAccess, blobs };
+  const changes = createFileChanges(parts);
+  const service = createFileService({ ...parts, changes });
+  const write = createFileWriter({ ...parts, changes });
+  const writeArchive = createArchiveWriter(parts);
+  const policy = archivePolicy(deps.archivesPerWindow);
+  const importArchive = createArchiveImport({ ...parts, changes });
+  const history = createVersionService({ ...parts, versions, keeper, thread: foreground });
   return {
     routes: [
-      ...fileRoutes({ files: service, basePath: deps.basePath }),
+      ...fileRoutes({ files: service, write, limits: deps.limits, basePath: deps.basePath }),
+      ...archiveRoutes({ ...parts, write: writeArchive, take: importArchive, policy }),
       ...versionRoutes({ versions: history, basePath: deps.basePath }),
     ],
+    policies: [policy],
+    writeArchive,
+    importArchive,
+    prune: (limit) => blobs.sweep(limit),
     rooms,
     log,
     compaction,

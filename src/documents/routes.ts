@@ -1,14 +1,36 @@
 import { z } from "zod";
 import { defineRoute, type Route } from "../http/route.js";
+import type { FileLimits } from "./file-changes.js";
+import type { WriteFile } from "./file-writer.js";
 import { fileParams, filePosition, fileSchema, filesParams, MAX_TEXT_BYTES, moveBody } from "./schema.js";
 import type { FileService } from "./service.js";
 
 const tag = "Files";
 const fileReply = z.strictObject({ file: fileSchema });
 
+/** Headers with which no browser runs, shows or sniffs a content that anybody may have written. */
+function inert(path: string): Record<string, string> {
+  const name = path.split("/").at(-1) ?? "file";
+  // RFC 6266: a plain name for old clients, the real one for the rest.
+  const plain = name.replaceAll(/[^\w.-]/g, "_");
+  const full = encodeURIComponent(name).replaceAll(
+    /['()*]/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return {
+    "Content-Disposition": `attachment; filename="${plain}"; filename*=UTF-8''${full}`,
+    "Content-Security-Policy": "default-src 'none';frame-ancestors 'none';sandbox",
+  };
+}
+
 /** `/workspaces/:workspaceId/files` and `/workspaces/:workspaceId/moves`. */
-export function fileRoutes(deps: { files: FileService; basePath: string }): readonly Route[] {
-  const { files, basePath } = deps;
+export function fileRoutes(deps: {
+  files: FileService;
+  write: WriteFile;
+  limits: FileLimits;
+  basePath: string;
+}): readonly Route[] {
+  const { files, write, limits, basePath } = deps;
   return [
     defineRoute(
       {
@@ -40,16 +62,17 @@ export function fileRoutes(deps: { files: FileService; basePath: string }): read
         operationId: "readFile",
         tag,
         summary: "Read a file",
-        description: "The text as it is at this moment, with the edits of everybody who has it open.",
+        description:
+          "A text comes as it is at this moment, with the edits of everybody who has it open, as `text/plain`. A binary file comes with the type it was sent with, always as an attachment; parts of it can be asked for with `Range`.",
         auth: "user",
         params: fileParams,
         conditional: true,
-        replies: { 200: { description: "The content.", bytes: "text/plain" } },
+        replies: { 200: { description: "The content.", bytes: "*/*", ranges: true } },
         problems: ["not_found"],
       },
       async ({ principal, params }) => {
         const { file, content } = await files.read(principal.userId, params.workspaceId, params.path);
-        return { status: 200, version: file.version, raw: content };
+        return { status: 200, version: file.version, headers: inert(file.path), raw: content };
       },
     ),
     defineRoute(
@@ -58,12 +81,11 @@ export function fileRoutes(deps: { files: FileService; basePath: string }): read
         path: "/workspaces/:workspaceId/files/*path",
         operationId: "writeFile",
         tag,
-        summary: "Create or replace a text file",
-        description:
-          "The body is the content, as `text/*`, JSON or another source type in UTF-8. Whoever has the file open sees the difference appear in place; their own edits meanwhile are kept.",
+        summary: "Create or replace a file",
+        description: `The body is the content. \`text/*\`, JSON and other source types are text in UTF-8 of at most ${MAX_TEXT_BYTES} bytes: whoever has the file open sees the difference appear in place, and their own edits meanwhile are kept. Every other type is binary, of at most ${limits.fileBytes} bytes. Without a Content-Type the content decides. A file can change its kind: editors of a text that becomes binary are closed, and its history goes.`,
         auth: "user",
         params: fileParams,
-        raw: { limit: MAX_TEXT_BYTES },
+        upload: { limit: Math.max(limits.fileBytes, MAX_TEXT_BYTES), mediaType: "*/*" },
         conditional: true,
         replies: {
           200: { description: "The file as it is now.", body: fileReply },
@@ -73,14 +95,14 @@ export function fileRoutes(deps: { files: FileService; basePath: string }): read
           "forbidden",
           "not_found",
           "conflict",
-          "quota_exceeded",
+          "workspace_full",
           "unprocessable",
           "unsupported_media_type",
         ],
       },
-      async ({ principal, params, raw, ifMatch }) => {
+      async ({ principal, params, upload, ifMatch }) => {
         const { workspaceId, path } = params;
-        const { file, created } = await files.write(principal.userId, workspaceId, path, raw, ifMatch);
+        const { file, created } = await write(principal.userId, workspaceId, path, upload, ifMatch);
         if (!created) return { status: 200, version: file.version, body: { file } };
         const name = path.split("/").map(encodeURIComponent).join("/");
         return {
@@ -97,11 +119,13 @@ export function fileRoutes(deps: { files: FileService; basePath: string }): read
         path: "/workspaces/:workspaceId/files/*path",
         operationId: "deleteFile",
         tag,
-        summary: "Delete a file",
+        summary: "Delete a file, or a folder with all below it",
         auth: "user",
         params: fileParams,
         conditional: true,
-        replies: { 204: { description: "It is gone; editors that had it open are closed." } },
+        replies: {
+          204: { description: "It is gone; editors that had it, or a file below it, open are closed." },
+        },
         problems: ["forbidden", "not_found"],
       },
       async ({ principal, params, ifMatch }) => {

@@ -30,6 +30,9 @@ export const fileSchema = z
     path: z.string(),
     kind: z.enum(["text", "binary"]),
     size: z.int().min(0).meta({ description: "Bytes; of a text that is being edited, as of a moment ago." }),
+    contentType: z
+      .string()
+      .meta({ description: "Of a binary file the one it was sent with; a text is served as plain text." }),
     version: versionSchema,
     updatedAt: timeSchema,
   })

@@ -32,6 +32,7 @@ export const EVENTS = {
     versionId: id,
     label: z.string().nullable(),
   }),
+  files_imported: z.strictObject({ workspaceId: id, created: z.number(), replaced: z.number() }),
   job_created: z.strictObject({ jobId: id, jobType: z.string() }),
   job_started: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number() }),
   job_retrying: z.strictObject({ jobId: id, jobType: z.string(), attempt: z.number(), code: z.string() }),

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { AppError } from "../errors.js";
 import type { Admit } from "./admission.js";
 import { readBody } from "./body.js";
+import { type ByteRange, rangeOf } from "./byte-range.js";
 import { etagOf, isNotModified, versionOfIfMatch } from "./etag.js";
 import type { Idempotency } from "./idempotency.js";
 import { parseJson } from "./json-body.js";
@@ -12,10 +13,13 @@ import { validationProblem } from "./problem.js";
 import { clientAddress } from "./rate-limit.js";
 import type { AnyInput, AnyReply, Page, Principal, RawBody, Route, StreamedBody } from "./route.js";
 import { sendStream } from "./streaming.js";
+import { openUpload } from "./upload.js";
 
 /** What binding needs. */
 export interface BindDeps {
   readonly admit: Admit;
+  /** Rejects when the request's sender is signed in no more. */
+  readonly confirm: (request: Request) => Promise<void>;
   readonly idempotency: Idempotency;
   readonly cursors: Cursors;
   /** Checks each reply against its documented schema and answers 500 when it does not fit; on outside production. */
@@ -42,7 +46,8 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
     const locals = response.locals as RequestLocals;
     locals.route = spec.path;
     // Read first, judged last: the token is looked at when there is something to do, not half a minute before.
-    const bytes = await settle(readBody(request, response, spec.raw?.limit));
+    // An upload is judged first instead: it may be long, and is asked about again when it is here.
+    const bytes = await settle(spec.upload ? Promise.resolve(undefined) : readBody(request));
     const principal = await deps.admit(request, response, spec).catch(async (error: unknown) => {
       const ended = spec.signsOut && error instanceof AppError && error.code === "session_revoked";
       // A body may name another session, which only its holder may end.
@@ -58,7 +63,7 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       | Record<string, unknown>
       | undefined;
     const content = await bytes();
-    const body = spec.raw ? undefined : parseBody(request, content, route);
+    const body = spec.upload ? undefined : parseBody(request, content, route);
     const scope = [
       spec.operationId,
       principal?.userId,
@@ -69,9 +74,10 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       params,
       query: parsedQuery,
       body,
-      raw: spec.raw && {
+      upload: spec.upload && {
         contentType: request.get("content-type") ?? "",
-        bytes: content ?? Buffer.alloc(0),
+        ...openUpload(request, spec.upload.limit),
+        confirm: () => deps.confirm(request),
       },
       principal,
       page: spec.list ? pageOf(parsedQuery ?? {}, JSON.stringify(scope), spec.list.position) : undefined,
@@ -85,7 +91,11 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       },
     };
     if (!spec.idempotent) {
-      await send(request, response, route, await route.handle(input));
+      try {
+        await send(request, response, route, await route.handle(input));
+      } finally {
+        input.upload?.content.destroy();
+      }
       return;
     }
     const { reply, replayed } = await deps.idempotency.run(
@@ -123,13 +133,18 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
       response.setHeader("ETag", etag);
       const reading = request.method === "GET" || request.method === "HEAD";
       if (reading && isNotModified(request.get("if-none-match"), etag)) {
-        if (reply.raw && "content" in reply.raw) reply.raw.content.destroy();
         response.status(304).end();
         return;
       }
     }
-    if (reply.raw) await sendRaw(request, response, reply.raw);
-    else if (reply.stream) {
+    if (reply.raw) {
+      await sendBytes(request, response, reply.raw, documented.ranges === true).catch((error: unknown) => {
+        // What they say of the content is not true of the problem that comes instead.
+        if (!response.headersSent)
+          for (const name of ["ETag", ...Object.keys(reply.headers ?? {})]) response.removeHeader(name);
+        throw error;
+      });
+    } else if (reply.stream) {
       response.type(documented.stream ?? "text/plain");
       await sendStream(request, response, reply.stream);
     } else if (reply.body === undefined) response.end();
@@ -137,24 +152,40 @@ export function bindRoute(route: Route, deps: BindDeps): RequestHandler {
   }
 }
 
-async function sendRaw(request: Request, response: Response, raw: RawBody | StreamedBody): Promise<void> {
-  response.setHeader("Content-Type", raw.contentType);
-  if ("bytes" in raw) {
-    response.end(raw.bytes);
+async function sendBytes(
+  request: Request,
+  response: Response,
+  body: RawBody | StreamedBody,
+  ranges: boolean,
+): Promise<void> {
+  if ("bytes" in body) {
+    response.setHeader("Content-Type", body.contentType).end(body.bytes);
     return;
   }
-  if (raw.size !== undefined) response.setHeader("Content-Length", raw.size);
-  if (request.method === "HEAD") {
-    raw.content.destroy();
+  const { size } = body;
+  const range = ranges && size !== undefined ? wantedRange(request, response, size) : undefined;
+  const content = request.method === "HEAD" ? undefined : await body.open(range);
+  response.setHeader("Content-Type", body.contentType);
+  if (ranges) response.setHeader("Accept-Ranges", "bytes");
+  if (range) response.status(206).setHeader("Content-Range", `bytes ${range.start}-${range.end}/${size}`);
+  const length = range ? range.end - range.start + 1 : size;
+  if (length !== undefined) response.setHeader("Content-Length", length);
+  if (!content) {
     response.end();
     return;
   }
-  try {
-    await pipeline(raw.content, response);
-  } catch (error) {
-    // A client that went away is nobody's fault; its connection is gone, and so is the source.
+  // A content that breaks off ends the connection: what was sent must not look whole.
+  await pipeline(content, response).catch((error: unknown) => {
+    // A client that went away is nobody's fault.
     if (!isClosedEarly(error)) throw error;
-  }
+  });
+}
+
+/** With `If-Range` a part is sent only of the content the client knows. */
+function wantedRange(request: Request, response: Response, size: number): ByteRange | undefined {
+  const known = request.get("if-range");
+  if (known !== undefined && known !== response.getHeader("etag")) return undefined;
+  return rangeOf(request.get("range"), size);
 }
 
 function isClosedEarly(error: unknown): boolean {

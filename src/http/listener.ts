@@ -33,7 +33,8 @@ export async function listen(
     },
   );
   server.headersTimeout = 15_000;
-  server.requestTimeout = 30_000;
+  // The bound for uploads; other bodies get less (body.ts).
+  server.requestTimeout = 15 * 60_000;
   server.keepAliveTimeout = 65_000;
   server.maxHeadersCount = 200;
   server.on("clientError", answerClientError);

@@ -92,12 +92,12 @@ function operationOf(spec: RouteSpec, schemas: Json): Json {
           },
         }
       : {}),
-    ...(spec.raw
+    ...(spec.upload
       ? {
           requestBody: {
             required: true,
-            description: `At most ${spec.raw.limit} bytes.`,
-            content: { "*/*": { schema: {} } },
+            description: `At most ${spec.upload.limit} bytes.`,
+            content: { [spec.upload.mediaType]: { schema: {} } },
           },
         }
       : {}),
@@ -122,6 +122,15 @@ function parametersOf(spec: RouteSpec, schemas: Json): Json[] {
       : []),
     ...(spec.conditional && spec.method !== "get"
       ? [header("If-Match", "ETag last read; 412 when the resource has changed since.")]
+      : []),
+    ...(Object.values(spec.replies).some(({ ranges }) => ranges)
+      ? [
+          header(
+            "Range",
+            "One part of the content, as `bytes=0-99`; several parts are answered with the whole.",
+          ),
+          header("If-Range", "ETag last read; the whole is answered when it has changed since."),
+        ]
       : []),
     ...(spec.conditional && spec.method === "get"
       ? [header("If-None-Match", "ETag last read; 304 when it is still the same.")]
@@ -164,9 +173,19 @@ function repliesOf(spec: RouteSpec, schemas: Json): Json {
       },
     ];
   });
+  const partial = Object.values(spec.replies).find(({ ranges }) => ranges);
   const notModified = { 304: { description: "It is as `If-None-Match` says.", headers: etag } };
   return {
     ...(Object.fromEntries(replies) as Json),
+    ...(partial
+      ? {
+          206: {
+            description: "The part that was asked for.",
+            headers: { ...etag, "Content-Range": { schema: { type: "string" } } },
+            content: { [partial.bytes ?? "*/*"]: { schema: {} } },
+          },
+        }
+      : {}),
     ...(spec.conditional && spec.method === "get" ? notModified : {}),
   };
 }
@@ -181,7 +200,8 @@ function problemsOf(spec: RouteSpec): Json {
   if (spec.body)
     for (const code of ["invalid_json", "too_deep", "payload_too_large", "unsupported_media_type"] as const)
       codes.add(code);
-  if (spec.raw) codes.add("payload_too_large");
+  if (spec.upload) for (const code of ["payload_too_large", "request_timeout"] as const) codes.add(code);
+  if (Object.values(spec.replies).some(({ ranges }) => ranges)) codes.add("range_not_satisfiable");
   if (spec.idempotent)
     for (const code of ["idempotency_in_progress", "idempotency_key_reused"] as const) codes.add(code);
   if (spec.conditional && spec.method !== "get") codes.add("version_mismatch");

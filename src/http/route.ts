@@ -34,14 +34,6 @@ export interface Page<Position> {
   next(position: Position | undefined): string | null;
 }
 
-/** A reply's bytes as they come from somewhere else; whoever sends the reply reads them to the end or destroys them. */
-export interface StreamedBody {
-  readonly contentType: string;
-  readonly content: Readable;
-  /** Bytes, when they are known beforehand. */
-  readonly size?: number;
-}
-
 /** One documented answer. */
 export interface ReplySpec {
   readonly description: string;
@@ -51,15 +43,38 @@ export interface ReplySpec {
   readonly bytes?: string;
   /** In place of a JSON body: text of this media type that goes on until its source or the client ends it. */
   readonly stream?: string;
+  /** True when a part of the bytes may be asked for with `Range`. */
+  readonly ranges?: boolean;
 }
 
 /** Begins the text of a stream; `signal` is aborted when the client has gone. */
 export type OpenStream = (signal: AbortSignal) => AsyncIterable<string>;
 
-/** Bytes as a request's body, or as a reply's. */
+/** Bytes as a reply's body. */
 export interface RawBody {
   readonly contentType: string;
   readonly bytes: Buffer;
+}
+
+/** A body that is sent while it is read. */
+export interface StreamedBody {
+  readonly contentType: string;
+  /** Bytes; undefined when that is not known before the end. */
+  readonly size?: number;
+  /** Called when the bytes, or those from `start` to `end` (both included), are really wanted. */
+  open(range?: { readonly start: number; readonly end: number }): Promise<Readable>;
+}
+
+/** A request's body while it comes in. */
+export interface Upload {
+  /** As sent; empty when there is none. */
+  readonly contentType: string;
+  /** Bytes that were announced; undefined when they were not, or are compressed. */
+  readonly length: number | undefined;
+  /** Decompressed; fails with `payload_too_large` after the limit and `bad_request` when the client goes away. */
+  readonly content: Readable;
+  /** Asks again whether the sender is still signed in: an upload takes its time. @throws as authentication does. */
+  confirm(): Promise<void>;
 }
 
 /** A route as plain data: it feeds Express, validation and the OpenAPI document alike. */
@@ -77,8 +92,8 @@ export interface RouteSpec {
   readonly body?: z.ZodType;
   /** True when the body may be left out altogether. */
   readonly bodyOptional?: boolean;
-  /** The body is taken as it comes, whatever its media type, up to `limit` bytes; it arrives as `input.raw`. */
-  readonly raw?: { readonly limit: number };
+  /** The body is handed on while it comes in, whatever its media type, up to `limit` bytes, as `input.upload`. */
+  readonly upload?: { readonly limit: number; readonly mediaType: string };
   /** A list: `limit` and `cursor` are added to the query; `position` is what a cursor holds. */
   readonly list?: { readonly position: z.ZodType };
   /**
@@ -106,7 +121,7 @@ export interface RouteInput<S extends RouteSpec> {
   readonly params: Parsed<S["params"]>;
   readonly query: Parsed<S["query"]>;
   readonly body: S extends { bodyOptional: true } ? Parsed<S["body"]> | undefined : Parsed<S["body"]>;
-  readonly raw: S extends { raw: object } ? RawBody : undefined;
+  readonly upload: S extends { upload: object } ? Upload : undefined;
   readonly principal: S["auth"] extends "user" ? Principal : undefined;
   readonly page: S extends { list: { position: infer P extends z.ZodType } } ? Page<z.output<P>> : undefined;
   readonly tx: S extends { idempotent: true } ? Tx : undefined;
@@ -145,7 +160,7 @@ export interface AnyInput {
   readonly params: unknown;
   readonly query: unknown;
   readonly body: unknown;
-  readonly raw?: RawBody | undefined;
+  readonly upload?: Upload | undefined;
   readonly principal: Principal | undefined;
   readonly page: Page<unknown> | undefined;
   readonly tx: Tx | undefined;

@@ -21,7 +21,7 @@ export interface RequestObservation {
 }
 
 /** What the HTTP application is made of. */
-export interface HttpAppDeps extends Omit<BindDeps, "admit"> {
+export interface HttpAppDeps extends Omit<BindDeps, "admit" | "confirm"> {
   readonly authenticator: Authenticator;
   readonly rateLimit: HttpRateLimit;
   readonly routes: readonly Route[];
@@ -63,11 +63,16 @@ export function createHttpApp(deps: HttpAppDeps): Express {
         "Idempotency-Key",
         "If-Match",
         "If-None-Match",
+        "If-Range",
         "Last-Event-ID",
+        "Range",
         "X-Request-Id",
         "traceparent",
       ],
       exposedHeaders: [
+        "Accept-Ranges",
+        "Content-Disposition",
+        "Content-Range",
         "ETag",
         "Location",
         "RateLimit",
@@ -94,8 +99,11 @@ export function createHttpApp(deps: HttpAppDeps): Express {
 function apiRouter(deps: HttpAppDeps, admit: Admit): Router {
   const router = express.Router({ strict: false });
   const methods = new Map<string, Set<string>>();
+  const confirm = async (request: Request) => {
+    await deps.authenticator.authenticate(request.get("authorization"));
+  };
   for (const route of deps.routes) {
-    router[route.spec.method](route.spec.path, bindRoute(route, { ...deps, admit }));
+    router[route.spec.method](route.spec.path, bindRoute(route, { ...deps, admit, confirm }));
     const known = methods.get(route.spec.path) ?? new Set();
     known.add(route.spec.method.toUpperCase());
     if (route.spec.method === "get") known.add("HEAD");
@@ -110,7 +118,18 @@ function apiRouter(deps: HttpAppDeps, admit: Admit): Router {
   return router;
 }
 
+/** How long a client may go on sending after its answer, so that it gets to read it. */
+const LINGER_MS = 2_000;
+
 function identify(request: Request, response: Response, next: NextFunction): void {
+  response.once("finish", () => {
+    if (request.complete) return;
+    // Node reads on and throws it away; the client may be slow to notice the answer, but not for ever.
+    const timer = setTimeout(() => {
+      if (!request.complete) request.socket.destroy();
+    }, LINGER_MS);
+    timer.unref();
+  });
   const requestId = requestIdOf(request.headers["x-request-id"]);
   (response.locals as RequestLocals).requestId = requestId;
   response.setHeader("X-Request-Id", requestId);

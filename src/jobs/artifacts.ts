@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { v7 } from "uuid";
 import { AppError } from "../errors.js";
-import type { BlobStore } from "../platform/blobs/blob-store.js";
+import type { BlobRange, BlobStore } from "../platform/blobs/blob-store.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database, Sql, Tx } from "../platform/database/database.js";
 import type { ArtifactRepository } from "./artifact-repository.js";
@@ -12,11 +12,17 @@ import type { ArtifactRow } from "./tables.js";
 /** Bounds of artifacts: how many of one job, bytes of each, bytes of all artifacts one user has. */
 export const ARTIFACT_LIMITS = { perJob: 20, bytes: 64 * 1024 * 1024, ownerBytes: 1024 ** 3 } as const;
 
+/** A file a job made; `open` gives the whole or a part of it, to be read to its end or destroyed, or throws `not_found`. */
+export interface OpenArtifact {
+  readonly artifact: Artifact;
+  open(range?: BlobRange): Promise<Readable>;
+}
+
 /** Files that jobs made. */
 export interface Artifacts {
   list(sql: Sql, jobId: string): Promise<Artifact[]>;
-  /** The content; @throws AppError `not_found`. The caller reads the stream to its end or destroys it. */
-  open(jobId: string, name: string): Promise<{ readonly artifact: Artifact; readonly content: Readable }>;
+  /** @throws AppError `not_found`. */
+  open(jobId: string, name: string): Promise<OpenArtifact>;
   /**
    * Stores a file of a run, in place of one with its name. Throws `payload_too_large` or `unprocessable` beyond the
    * limits, and `conflict` when the run is none any more; nothing is kept then.
@@ -67,10 +73,15 @@ export function createArtifacts(deps: {
     async open(jobId, name) {
       const row = await repository.find(database, jobId, name);
       if (!row) throw new AppError("not_found");
-      const blob = await blobs.get(row.blob_key);
-      // Its job started again, or went, between the two looks.
-      if (!blob) throw new AppError("not_found");
-      return { artifact: artifactOf(row), content: blob.content };
+      return {
+        artifact: artifactOf(row),
+        async open(range) {
+          const blob = await blobs.get(row.blob_key, range);
+          // Its job started again, or went, between the two looks.
+          if (!blob) throw new AppError("not_found");
+          return blob.content;
+        },
+      };
     },
     async store(run, name, content, mediaType) {
       if (!ARTIFACT_NAME.test(name)) throw new RangeError("not a name of an artifact");

@@ -192,11 +192,11 @@ export function jobRoutes(deps: {
         problems: ["not_found"],
       },
       async ({ principal, params }) => {
-        const { artifact, content } = await jobs.artifact(principal.userId, params.jobId, params.name);
+        const { artifact, open } = await jobs.artifact(principal.userId, params.jobId, params.name);
         return {
           status: 200,
           headers: downloadHeaders(artifact),
-          raw: { contentType: artifact.mediaType, content, size: artifact.size },
+          raw: { contentType: artifact.mediaType, size: artifact.size, open },
         };
       },
     ),

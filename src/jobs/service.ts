@@ -1,4 +1,3 @@
-import type { Readable } from "node:stream";
 import { v7 } from "uuid";
 import { AppError } from "../errors.js";
 import type { Outbox } from "../events/outbox.js";
@@ -10,7 +9,7 @@ import type { PubSub } from "../platform/pubsub/pubsub.js";
 import type { Access } from "../projects/access.js";
 import type { WorkspaceAccess } from "../workspaces/access.js";
 import type { Artifact } from "./artifact-schema.js";
-import type { Artifacts } from "./artifacts.js";
+import type { Artifacts, OpenArtifact } from "./artifacts.js";
 import { CANCEL_CHANNEL, encodeCancel } from "./cancellation.js";
 import type { JobBell } from "./job-bell.js";
 import type { JobReads } from "./job-events.js";
@@ -53,12 +52,8 @@ export interface JobService extends JobReads {
     after: number,
     limit: number,
   ): Promise<{ logs: JobLog[]; nextAfter: number }>;
-  /** A file the job made; the caller reads its content to the end or destroys it. */
-  artifact(
-    actor: string,
-    jobId: string,
-    name: string,
-  ): Promise<{ readonly artifact: Artifact; readonly content: Readable }>;
+  /** A file the job made. */
+  artifact(actor: string, jobId: string, name: string): Promise<OpenArtifact>;
 }
 
 /** What {@link createJobService} needs. */

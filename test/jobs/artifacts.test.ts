@@ -227,7 +227,8 @@ describe("artifacts", () => {
       blobs: { ...app.parts.blobs, get: away, delete: away },
       clock: { now: () => Date.now() },
     });
-    await expect(artifacts.open(job.id, "a.txt")).rejects.toThrow("away");
+    const { open } = await artifacts.open(job.id, "a.txt");
+    await expect(open()).rejects.toThrow("away");
     await app.sql().deleteFrom("jobs").where("id", "=", job.id).execute();
     await expect(artifacts.clear(100)).rejects.toThrow("away");
     await app.parts.jobs.clearArtifacts(100);

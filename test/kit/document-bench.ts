@@ -1,4 +1,5 @@
 import * as Y from "yjs";
+import type { Clock } from "../../src/platform/clock.js";
 import type { Person } from "./api.js";
 import { startTestNode, type TestNode } from "./app.js";
 import { type Editor, type EditorPackage, openEditor } from "./editors.js";
@@ -30,7 +31,11 @@ export interface DocumentBench {
 
 /** Starts the bench. */
 export async function startDocumentBench(
-  options: { readonly env?: Record<string, string>; readonly database?: TestDatabase } = {},
+  options: {
+    readonly env?: Record<string, string>;
+    readonly database?: TestDatabase;
+    readonly clock?: Clock;
+  } = {},
 ): Promise<DocumentBench> {
   const database = options.database ?? (await createTestDatabase());
   const node = await startTestNode({ ...options, database });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Answer, type Api, createApi, type Person } from "./api.js";
 import type { DocumentedOperation } from "./openapi-document.js";
+import { zipOf } from "./zip.js";
 
 /** Ids of one of each thing somebody owns. */
 export interface OwnedIds {
@@ -39,6 +40,8 @@ export interface OperationCall {
   readonly body?: unknown;
   /** Plain text as the body, in place of JSON. */
   readonly text?: string;
+  /** A zip as the body, in place of JSON. */
+  readonly zip?: Uint8Array;
   /** Where in the body any JSON may stand, as pointers. */
   readonly free?: readonly string[];
 }
@@ -176,6 +179,12 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
   readVersion: ({ ada, own }) => ({ as: ada, params: own }),
   diffVersion: ({ ada, own }) => ({ as: ada, params: own, query: "?against=previous" }),
   restoreVersion: ({ ada, own }) => ({ as: ada, params: own }),
+  exportArchive: ({ ada, own }) => ({ as: ada, params: own }),
+  importArchive: ({ ada, own }) => ({
+    as: ada,
+    params: own,
+    zip: zipOf([{ name: "imported.txt", data: "imported" }]),
+  }),
 
   listActivity: ({ ada, own }) => ({
     as: ada,
@@ -240,6 +249,7 @@ export function send(
     token: call.as?.token,
     ...(call.body === undefined ? {} : { body: call.body }),
     ...(call.text === undefined ? {} : { raw: call.text, headers: PLAIN }),
+    ...(call.zip === undefined ? {} : { raw: call.zip, headers: { "content-type": "application/zip" } }),
     ...over,
   });
 }

@@ -35,9 +35,12 @@ export type ErrorCode =
   | "version_mismatch"
   | "payload_too_large"
   | "unsupported_media_type"
+  | "range_not_satisfiable"
   | "upgrade_required"
   | "idempotency_key_reused"
   | "unprocessable"
+  | "invalid_archive"
+  | "workspace_full"
   | "unsupported_language"
   | "rate_limited"
   | "quota_exceeded"
@@ -56,7 +59,7 @@ export type Problem = {
   status: number;
   detail?: string | undefined;
   instance: string;
-  code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+  code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
   requestId: string;
   errors: ({
     pointer: string;
@@ -179,10 +182,21 @@ export type File = {
   kind: "text" | "binary";
   /** Bytes; of a text that is being edited, as of a moment ago. */
   size: number;
+  /** Of a binary file the one it was sent with; a text is served as plain text. */
+  contentType: string;
   /** The n in the ETag `"vn"`. */
   version: number;
   /** RFC 3339, UTC. */
   updatedAt: string;
+};
+
+/** `Import` of the OpenAPI document. */
+export type Import = {
+  created: number;
+  /** Files that had another content. */
+  replaced: number;
+  /** Files that had this content already. */
+  unchanged: number;
 };
 
 /** `FileVersion` of the OpenAPI document. */
@@ -305,7 +319,7 @@ export type Job = {
   progressMessage: string | null;
   /** Why it failed, or why it will be tried again. */
   error: {
-    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
     message: string;
   } | null;
   /** It starts no earlier (RFC 3339, UTC). */
@@ -404,7 +418,7 @@ export type JobSummary = {
   progressMessage: string | null;
   /** Why it failed, or why it will be tried again. */
   error: {
-    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
     message: string;
   } | null;
   /** It starts no earlier (RFC 3339, UTC). */
@@ -872,7 +886,7 @@ export interface Operations {
     body: undefined;
     reply: RawReply;
   };
-  /** Create or replace a text file. PUT /workspaces/{workspaceId}/files/{path} */
+  /** Create or replace a file. PUT /workspaces/{workspaceId}/files/{path} */
   writeFile: {
     params: { workspaceId: string; path: string };
     query: undefined;
@@ -881,7 +895,7 @@ export interface Operations {
       file: File;
     };
   };
-  /** Delete a file. DELETE /workspaces/{workspaceId}/files/{path} */
+  /** Delete a file, or a folder with all below it. DELETE /workspaces/{workspaceId}/files/{path} */
   deleteFile: {
     params: { workspaceId: string; path: string };
     query: undefined;
@@ -900,6 +914,22 @@ export interface Operations {
     };
     reply: {
       files: (File)[];
+    };
+  };
+  /** Download all files of a workspace as a zip. GET /workspaces/{workspaceId}/archive */
+  exportArchive: {
+    params: { workspaceId: string };
+    query: undefined;
+    body: undefined;
+    reply: RawReply;
+  };
+  /** Take the files of a zip into a workspace, all or none. POST /workspaces/{workspaceId}/archive */
+  importArchive: {
+    params: { workspaceId: string };
+    query: undefined;
+    body: RawContent;
+    reply: {
+      import: Import;
     };
   };
   /** List the versions of a text file, newest first. GET /workspaces/{workspaceId}/versions */

@@ -43,6 +43,8 @@ export const OPERATIONS = {
   writeFile: "PUT /workspaces/{workspaceId}/files/{path}",
   deleteFile: "DELETE /workspaces/{workspaceId}/files/{path}",
   moveFiles: "POST /workspaces/{workspaceId}/moves",
+  exportArchive: "GET /workspaces/{workspaceId}/archive r",
+  importArchive: "POST /workspaces/{workspaceId}/archive",
   listVersions: "GET /workspaces/{workspaceId}/versions",
   saveVersion: "POST /workspaces/{workspaceId}/versions k",
   readVersion: "GET /workspaces/{workspaceId}/versions/{versionId}",

@@ -17,9 +17,16 @@ export interface WrittenBlob {
   readonly sha256: string;
 }
 
+/** Part of a content: from byte `start` to byte `end`, both included. */
+export interface BlobRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
  * Large immutable content: binary files, artifacts, exports. A key is made of segments of `[A-Za-z0-9._-]` joined by `/`, at
- * most 400 characters, none of them `.` or `..`; a key is written once and never changed. Every call rejects with
+ * most 400 characters, none of them `.` or `..`; a key is written once and never changed, and no key is the folder of
+ * another. Every call rejects with
  * `dependency_unavailable` when the store is away.
  */
 export interface BlobStore {
@@ -32,8 +39,14 @@ export interface BlobStore {
     content: Uint8Array | Readable,
     options?: { readonly maxBytes?: number; readonly mediaType?: string },
   ): Promise<WrittenBlob>;
-  /** The content and its size in bytes; undefined when there is none. The caller reads the stream to its end or destroys it. */
-  get(key: string): Promise<{ readonly size: number; readonly content: Readable } | undefined>;
+  /**
+   * The content, or the part of it `range` names, which must lie inside; undefined when there is none. `size` is that of the
+   * whole, in bytes. The caller reads the stream to its end or destroys it.
+   */
+  get(
+    key: string,
+    range?: BlobRange,
+  ): Promise<{ readonly size: number; readonly content: Readable } | undefined>;
   /** Forgets these blobs; unknown keys are passed over. */
   delete(keys: readonly string[]): Promise<void>;
   /** Every blob whose key begins with `prefix`, in the order of keys; for clearing away what no row names. */

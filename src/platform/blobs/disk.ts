@@ -25,10 +25,10 @@ export function createDiskBlobStore({ folder }: { readonly folder: string }): Bl
     async put(key, content, { maxBytes } = {}) {
       const file = fileOf(key);
       const beside = path.join(pending, randomBytes(12).toString("hex"));
-      const { source, through, written } = measured(content, maxBytes);
+      const { source, through, written, isOwnFault, into } = measured(content, maxBytes);
       try {
         await onDisk(ready);
-        await pipeline(source, through, createWriteStream(beside, { flags: "wx", flush: true }));
+        await pipeline(source, through, into(createWriteStream(beside, { flags: "wx", flush: true })));
         await mkdir(path.dirname(file), { recursive: true });
         await rename(beside, file);
         await syncFolder(path.dirname(file));
@@ -36,15 +36,15 @@ export function createDiskBlobStore({ folder }: { readonly folder: string }): Bl
       } catch (error) {
         source.destroy();
         await rm(beside, { force: true }).catch(() => undefined);
-        throw storeError(error);
+        throw isOwnFault(error) ? error : storeError(error);
       }
     },
-    async get(key) {
+    async get(key, range) {
       const file = fileOf(key);
       try {
         const handle = await open(file, "r");
         const { size } = await handle.stat();
-        return { size, content: createReadStream("", { fd: handle }) };
+        return { size, content: createReadStream("", { fd: handle, ...range }) };
       } catch (error) {
         if (isMissing(error)) return undefined;
         throw storeError(error);
