@@ -1,5 +1,6 @@
 import { sql as raw } from "kysely";
 import type { Sql, Tx } from "../platform/database/database.js";
+import type { LoggedUpdate } from "./log-repository.js";
 
 /** When a document is worth compacting. */
 export interface CompactionNeeds {
@@ -63,6 +64,14 @@ export interface CompactionRepository {
     from: number,
     length: number,
   ): Promise<Uint8Array | undefined>;
+  /** Updates after `seq` and not after `upto`, in order: the next one, and more as long as they are within `bytes`. */
+  updatesAfter(
+    sql: Sql,
+    documentId: string,
+    seq: number,
+    upto: number,
+    bytes: number,
+  ): Promise<LoggedUpdate[]>;
   /** Puts a snapshot in the place of all updates and snapshots up to `uptoSeq`; says whose updates those were. */
   replaceTail(
     tx: Tx,
@@ -81,6 +90,7 @@ export interface CompactionRepository {
   ): Promise<void>;
 }
 
+const SLICE_UPDATES = 500;
 /** Longest wait for a row that editors append to, or that is being deleted, in ms; then the compaction is given up. */
 const LOCK_MS = 500;
 
@@ -147,6 +157,15 @@ export function createCompactionRepository(): CompactionRepository {
         select substring(state from ${from + 1}::int for ${length}::int) as slice from document_snapshots
         where document_id = ${documentId} and upto_seq = ${uptoSeq}`.execute(sql.tables());
       return rows[0]?.slice;
+    },
+    async updatesAfter(sql, documentId, seq, upto, bytes) {
+      const { rows } = await raw<{ seq: string; update: Buffer }>`
+        select seq, update from (
+          select seq, update, sum(octet_length(update)) over (order by seq) - octet_length(update) as before
+          from document_updates where document_id = ${documentId} and seq > ${seq} and seq <= ${upto}
+          order by seq limit ${SLICE_UPDATES}
+        ) page where before < ${bytes} order by seq`.execute(sql.tables());
+      return rows.map((row) => ({ seq: Number(row.seq), update: row.update }));
     },
     async replaceTail(tx, documentId, uptoSeq, state, at) {
       await raw`

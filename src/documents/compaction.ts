@@ -1,9 +1,9 @@
 import type { Clock } from "../platform/clock.js";
-import type { Database } from "../platform/database/database.js";
+import type { Database, Sql } from "../platform/database/database.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { CompactionRepository, CompactionSource, Lease } from "./compaction-repository.js";
 import type { DocumentThread, Merged } from "./document-thread.js";
-import type { LogHead, LogRepository } from "./log-repository.js";
+import type { LogHead } from "./log-repository.js";
 import type { VersionKeeper } from "./version-keeper.js";
 
 /**
@@ -55,17 +55,15 @@ const TAIL_BYTES = 1_000_000;
 const SWEEP_MS = 15_000;
 const PER_LOOK = 100;
 const MOST_PER_SWEEP = 1_000;
-/** A long state takes longer to write than anything a client waits for. */
-const WRITING = { statementTimeoutMs: 30_000 };
+/** A long document takes longer to read and write than anything a client waits for. */
+const LONG = { statementTimeoutMs: 30_000 };
 /** What is read at a time, so that the event loop serves others in between. */
 const SLICE_BYTES = 256 * 1_024;
-const SLICE_UPDATES = 200;
 
 /** Compaction over the log. */
 export function createCompaction(deps: {
   database: Database;
   repository: CompactionRepository;
-  log: LogRepository;
   versions: VersionKeeper;
   thread: Pick<DocumentThread, "merge">;
   nodeId: string;
@@ -74,7 +72,7 @@ export function createCompaction(deps: {
   observe?: (outcome: CompactionOutcome | "failed", seconds: number) => void;
   times?: Partial<CompactionTimes>;
 }): Compaction {
-  const { database, repository, log, versions, thread, nodeId, clock, logger } = deps;
+  const { database, repository, versions, thread, nodeId, clock, logger } = deps;
   const times = { ...TIMES, ...deps.times };
   const wanted = new Set<string>();
   let working: Promise<void> | undefined;
@@ -102,13 +100,14 @@ export function createCompaction(deps: {
   async function underLease(lease: Lease): Promise<CompactionOutcome> {
     const source = await repository.source(database, lease.documentId);
     if (!source) return "gone";
-    const updates = await read(lease.documentId, source);
+    const updates = await database.transaction((tx) => read(tx, lease.documentId, source), LONG);
     if (!updates) return "stale";
     return write(lease, source, await thread.merge(updates, versions.maxBytes));
   }
 
   /** The snapshot and every update up to the head; undefined when somebody else has compacted meanwhile. */
   async function read(
+    sql: Sql,
     documentId: string,
     { head, uptoSeq, snapshotBytes }: CompactionSource,
   ): Promise<Uint8Array[] | undefined> {
@@ -116,7 +115,7 @@ export function createCompaction(deps: {
     if (uptoSeq > 0) {
       const snapshot = new Uint8Array(snapshotBytes);
       for (let at = 0; at < snapshotBytes; at += SLICE_BYTES) {
-        const slice = await repository.snapshotSlice(database, documentId, uptoSeq, at, SLICE_BYTES);
+        const slice = await repository.snapshotSlice(sql, documentId, uptoSeq, at, SLICE_BYTES);
         if (!slice) return undefined;
         snapshot.set(slice, at);
       }
@@ -124,7 +123,7 @@ export function createCompaction(deps: {
     }
     let seq = uptoSeq;
     while (seq < head) {
-      const page = await log.after(database, documentId, seq, Math.min(SLICE_UPDATES, head - seq));
+      const page = await repository.updatesAfter(sql, documentId, seq, head, SLICE_BYTES);
       if (page.length === 0) return undefined;
       for (const each of page) {
         if (each.seq !== seq + 1) return undefined;
@@ -160,7 +159,7 @@ export function createCompaction(deps: {
         pendingAuthors: version ? [] : [...authors],
       });
       return "done";
-    }, WRITING);
+    }, LONG);
   }
 
   /** Time for a version: it rests, or is edited for long. */

@@ -99,7 +99,6 @@ export function createDocuments(deps: {
   const compaction = createCompaction({
     ...deps,
     repository: compactions,
-    log: repository,
     versions: keeper,
     thread: background,
     observe: (outcome, seconds) => observer.compacted(outcome, seconds),

@@ -53,6 +53,8 @@ async function sweepAt(ms: number): Promise<void> {
     clock: { now: () => Date.now() + ms },
     times: { rest: 120_000, every: 600_000 },
   });
+  // The node of the bench may have compacted a long document just now, and leaves it alone for a while.
+  await sql`update document_leases set expires_at = now() where owner is null`.execute(database().tables());
   await compactor.compaction.sweep();
   await compactor.close();
 }

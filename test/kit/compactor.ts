@@ -41,7 +41,6 @@ export function startCompactor(
   const compaction = createCompaction({
     database,
     repository,
-    log: createLogRepository(),
     versions: createVersionKeeper({
       database,
       versions: createVersionRepository(),
