@@ -69,6 +69,7 @@ module.exports = {
     door("ws", "^src/realtime/"),
     door("yjs", "^src/documents/"),
     door("lib0", "^src/documents/"),
+    door("@aws-sdk", "^src/platform/blobs/s3\\.ts"),
     door("yauzl", "^src/documents/zip-reader\\.ts"),
     door("yazl", "^src/documents/archive-writer\\.ts"),
     door("y-protocols", "^src/documents/"),

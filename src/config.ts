@@ -71,6 +71,16 @@ export const environmentSchema = z.object({
   REDIS_SENTINEL_MASTER: text.default("mymaster"),
   REDIS_CLUSTER_NODES: list(hostAndPort).default([]),
 
+  S3_BUCKET: text.optional(),
+  S3_REGION: text.default("us-east-1"),
+  S3_ENDPOINT: z.url({ protocol: /^https?$/, error: "must be an http(s) URL" }).optional(),
+  S3_ACCESS_KEY_ID: text.optional(),
+  S3_SECRET_ACCESS_KEY: text.optional(),
+  S3_FORCE_PATH_STYLE: flag.default(false),
+  S3_PREFIX: z
+    .string()
+    .regex(/^([\w.-]+\/)*$/, "must be names that each end with /")
+    .default(""),
   FILE_MAX_BYTES: number(1, 5 * GIB).default(50 * MIB),
   WORKSPACE_MAX_BYTES: number(1, 1024 * GIB).default(GIB),
   WORKSPACE_MAX_FILES: number(1, 100_000).default(10_000),
@@ -170,6 +180,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (config.embedded.database && ROLES.some((role) => !config.ROLES.includes(role))) {
     faults.push("ROLES must be all of api, realtime, worker while the database is embedded");
   }
+  if ((config.S3_ACCESS_KEY_ID === undefined) !== (config.S3_SECRET_ACCESS_KEY === undefined))
+    faults.push("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together, or neither is");
   faults.push(...secretFaults(config), ...productionFaults(config));
   if (faults.length > 0) throw new ConfigError(faults);
   return config;

@@ -93,7 +93,7 @@ export async function openStores(deps: StoreDeps): Promise<Stores> {
     ? connectMongo({ uri: config.MONGODB_URI, onError: onError("mongodb") })
     : undefined;
   if (mongo) lifecycle.add("mongodb", () => mongo.close());
-  const blobs = createDiskBlobStore({ folder: path.join(path.resolve(config.DATA_DIR), "blobs") });
+  const blobs = await openBlobs(config);
   lifecycle.add("blobs", () => blobs.close());
   return {
     database,
@@ -105,9 +105,26 @@ export async function openStores(deps: StoreDeps): Promise<Stores> {
       database: () => database.ping(),
       ...(redis ? { redis: () => redis.ping() } : {}),
       ...(mongo ? { mongodb: () => mongo.ping() } : {}),
+      ...(config.S3_BUCKET ? { s3: () => blobs.ping() } : {}),
       jobQueue: () => jobQueue.ping(),
     },
   };
+}
+
+async function openBlobs(config: Config): Promise<BlobStore> {
+  if (config.S3_BUCKET === undefined)
+    return createDiskBlobStore({ folder: path.join(path.resolve(config.DATA_DIR), "blobs") });
+  // A large package that most nodes do not need.
+  const { createS3BlobStore } = await import("./platform/blobs/s3.js");
+  const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = config;
+  return createS3BlobStore({
+    bucket: config.S3_BUCKET,
+    region: config.S3_REGION,
+    endpoint: config.S3_ENDPOINT,
+    credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined,
+    forcePathStyle: config.S3_FORCE_PATH_STYLE,
+    prefix: config.S3_PREFIX,
+  });
 }
 
 async function databaseConnection({
