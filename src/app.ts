@@ -1,5 +1,6 @@
 import { v7 } from "uuid";
 import type { Config } from "./config.js";
+import { createDemo } from "./demo/demo.js";
 import { createDispatcher, type Dispatcher, type EventConsumer } from "./events/dispatcher.js";
 import { createFeatures, type Features } from "./features.js";
 import { createHousekeeping } from "./housekeeping.js";
@@ -156,6 +157,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
           refusing = "stopping";
         });
         announceUrls();
+        await offerDemo();
       },
       async stop() {
         await lifecycle.stop();
@@ -249,6 +251,25 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         lifecycle.add("socket listener", () => sockets?.close(HTTP_GRACE_MS) ?? Promise.resolve());
       }
       lifecycle.add("sockets", () => realtime.stop(config.NODE_ENV === "test" ? 0 : DRAIN_SPREAD_MS));
+    }
+
+    /** In development on an embedded database, a person has to be able to begin without reading anything. */
+    async function offerDemo(): Promise<void> {
+      if (!http || !config.DEMO || config.NODE_ENV !== "development" || !config.embedded.database) return;
+      const everywhere = config.HOST === undefined || config.HOST === "0.0.0.0" || config.HOST === "::";
+      const { port } = new URL(http.url);
+      const demo = createDemo({
+        trial: features.auth.trial,
+        exists: async (email) =>
+          (await features.auth.directory.findByEmail(stores.database, email)) !== undefined,
+        api: `${everywhere ? `http://127.0.0.1:${port}` : http.url}${basePath}`,
+        publicUrl: config.publicUrl,
+      });
+      if (!(await demo.isDue())) return;
+      const lines = demo.links().map(({ name, url }) => `  ${name.padEnd(14)} ${url}`);
+      announce(
+        `\nTry it: a demo project with two people. Each link signs in once, within an hour, in a window of its own:\n${lines.join("\n")}`,
+      );
     }
 
     function announceUrls(): void {

@@ -115,6 +115,7 @@ export const environmentSchema = z.object({
   WS_CONNECTS_PER_MINUTE: rateLimit.default(60),
   WS_SOCKETS_PER_USER: number(1, 10_000).default(20),
 
+  DEMO: flag.default(true),
   FEATURE_REAL_TIME_COLLABORATION: flag.default(true),
   FEATURE_CODE_EXECUTION: flag.default(true),
   SANDBOX_NATIVE: flag.default(false),

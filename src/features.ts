@@ -167,6 +167,7 @@ function authConfig(config: Config, secrets: Secrets): Parameters<typeof createA
     sessions: { idleMs: config.JWT_REFRESH_EXPIRES_IN, absoluteMs: config.SESSION_ABSOLUTE_EXPIRES_IN },
     bcryptRounds: config.BCRYPT_ROUNDS,
     publicUrl: config.publicUrl,
+    signInLinks: config.NODE_ENV !== "production",
     limits: {
       login: config.AUTH_RATE_LIMIT_MAX,
       register: config.REGISTER_RATE_LIMIT_MAX,

@@ -9,6 +9,7 @@ import { AcceptInvitation } from "./auth/accept-invitation.js";
 import { ForgotPassword } from "./auth/forgot-password.js";
 import { ResetPassword } from "./auth/reset-password.js";
 import { SignIn } from "./auth/sign-in.js";
+import { SignInLink } from "./auth/sign-in-link.js";
 import { SignUp } from "./auth/sign-up.js";
 import { VerifyEmail } from "./auth/verify-email.js";
 import { client } from "./data/client.js";
@@ -58,6 +59,8 @@ const accept = createRoute({
   path: "/invitations/accept",
   component: AcceptInvitation,
 });
+
+const link = createRoute({ getParentRoute: () => root, path: "/sign-in-link", component: SignInLink });
 
 const app = createRoute({
   getParentRoute: () => root,
@@ -160,6 +163,7 @@ export const router = createRouter({
     reset,
     verify,
     accept,
+    link,
     app.addChildren([
       projects,
       project.addChildren([overview, workspaces, members, projectJobs, activity, settings]),

@@ -16,6 +16,8 @@ export interface Auth {
   register(input: Operations["register"]["body"], options?: CallOptions): Promise<User>;
   /** @throws AtelierError `invalid_credentials`, `rate_limited`. */
   login(input: Operations["login"]["body"], options?: CallOptions): Promise<User>;
+  /** Signs in with the token of a link that the service printed when it was started. @throws AtelierError `link_expired`. */
+  loginByLink(token: string, options?: CallOptions): Promise<User>;
   /** Forgets the session here whatever happens; rejects when the service could not be told. */
   logout(options?: CallOptions): Promise<void>;
   /** Signs out every device, or every other one. */
@@ -56,6 +58,8 @@ export function createAuth(caller: Caller, session: Session): Auth {
     onChange: (listener) => session.onChange(listener),
     register: async (body, options) => begin(await caller.call("register", { body, ...options })),
     login: async (body, options) => begin(await caller.call("login", { body, ...options })),
+    loginByLink: async (token, options) =>
+      begin(await caller.call("signInByLink", { body: { token }, ...options })),
     async logout(options) {
       await session.ready();
       const refreshToken = session.refreshToken();

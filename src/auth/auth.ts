@@ -29,7 +29,8 @@ import { createSessionLifecycle } from "./session-lifecycle.js";
 import { createSessionRepository, type SessionLifetimes } from "./session-repository.js";
 import { sessionRoutes } from "./session-routes.js";
 import { createSessions } from "./sessions.js";
-import { createSignIn } from "./sign-in.js";
+import { createSignIn, type SignIn } from "./sign-in.js";
+import { createSignInLinks, type SignInLinks } from "./sign-in-links.js";
 import { createTickets } from "./tickets.js";
 import { createUserRepository, type User } from "./user-repository.js";
 
@@ -45,6 +46,8 @@ export interface AuthConfig {
   /** Base of links in mails, without a trailing slash. */
   readonly publicUrl: string;
   readonly limits: AuthLimits;
+  /** Links that sign in without a password may be made: never in production. */
+  readonly signInLinks: boolean;
 }
 
 /** What the feature stands on. */
@@ -88,6 +91,12 @@ export interface Auth {
   readonly directory: Directory;
   /** For operators: disabling and enabling. */
   readonly accounts: Pick<AccountService, "disable" | "enable">;
+  /** For trying the service out: links that sign in, and accounts to sign in as. */
+  readonly trial: Pick<SignInLinks, "issue"> &
+    Pick<SignIn, "enter" | "provision"> & {
+      /** True while nobody has an account. */
+      isEmpty(): Promise<boolean>;
+    };
   /** Every policy applied here, for `GET /limits`. */
   readonly policies: readonly RateLimitPolicy[];
   /** Begins to send mails. */
@@ -164,9 +173,12 @@ export function createAuth(deps: AuthDeps): Auth {
   const refresh = createRefresh({ ...shared, lifecycle });
   const sessions = createSessions({ database, sessions: sessionRepository, refresh, lifecycle });
 
+  const signIn = createSignIn({ ...shared, lifecycle });
+  const links = createSignInLinks({ clock, allowed: config.signInLinks });
+
   return {
     routes: [
-      ...accountRoutes({ signIn: createSignIn({ ...shared, lifecycle }), refresh, account, policies }),
+      ...accountRoutes({ signIn, links, refresh, account, policies }),
       ...sessionRoutes({ sessions, tickets, clock }),
       ...recoveryRoutes({ recovery: createRecovery({ ...shared, lifecycle }), policies }),
     ],
@@ -180,6 +192,12 @@ export function createAuth(deps: AuthDeps): Auth {
       },
     },
     accounts: account,
+    trial: {
+      issue: (give) => links.issue(give),
+      enter: (userId, context) => signIn.enter(userId, context),
+      provision: (input) => signIn.provision(input),
+      isEmpty: () => users.isEmpty(database),
+    },
     policies: Object.values(policies),
     start: () => mailSender.start(),
     async stop() {

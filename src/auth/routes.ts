@@ -4,6 +4,7 @@ import type { AccountService } from "./account.js";
 import type { AuthPolicies } from "./attempt-limits.js";
 import type { Refresh } from "./refresh.js";
 import {
+  linkBody,
   loginBody,
   passwordBody,
   presentUser,
@@ -15,6 +16,7 @@ import {
 } from "./schema.js";
 import { APPLIED_NOTE, appliedHeaders } from "./session-routes.js";
 import type { SignedIn, SignIn } from "./sign-in.js";
+import type { SignInLinks } from "./sign-in-links.js";
 
 const tag = "Accounts";
 const signedInReply = z.strictObject({ user: userSchema, tokens: tokensSchema });
@@ -23,11 +25,12 @@ const userReply = z.strictObject({ user: userSchema });
 /** Registration, login, refresh, and the account's own profile. */
 export function accountRoutes(deps: {
   signIn: SignIn;
+  links: SignInLinks;
   refresh: Refresh;
   account: AccountService;
   policies: AuthPolicies;
 }): readonly Route[] {
-  const { signIn, refresh, account, policies } = deps;
+  const { signIn, links, refresh, account, policies } = deps;
   return [
     defineRoute(
       {
@@ -59,6 +62,26 @@ export function accountRoutes(deps: {
         problems: ["invalid_credentials", "overloaded"],
       },
       async ({ body, context }) => ({ status: 200, body: present(await signIn.login(body, context)) }),
+    ),
+    defineRoute(
+      {
+        method: "post",
+        path: "/auth/link",
+        operationId: "signInByLink",
+        tag,
+        summary: "Sign in with a link the service printed when it was started",
+        description:
+          "For trying it out in development: works once, within an hour, from the machine the service runs on. There are no such links in production.",
+        auth: "public",
+        body: linkBody,
+        limits: [policies.register],
+        replies: { 200: { description: "The account, signed in.", body: signedInReply } },
+        problems: ["link_expired", "invalid_credentials"],
+      },
+      async ({ body, context }) => {
+        const userId = await links.redeem(body.token, context.ip);
+        return { status: 200, body: present(await signIn.enter(userId, context)) };
+      },
     ),
     defineRoute(
       {

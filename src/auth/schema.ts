@@ -3,6 +3,7 @@ import { canonicalEmail } from "./emails.js";
 import { mailTokenForm } from "./mail-tokens.js";
 import { MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, passwordFault } from "./passwords.js";
 import type { SessionView } from "./session-repository.js";
+import { SIGN_IN_LINK_FORM } from "./sign-in-links.js";
 import type { User } from "./user-repository.js";
 
 /** Control characters, line separators, zero-width and direction marks: they make two names look like one. */
@@ -55,6 +56,15 @@ export const registerBody = z.strictObject({ email, password: newPassword, name:
 
 /** `POST /auth/login`. */
 export const loginBody = z.strictObject({ email, password: knownPassword });
+
+/** `POST /auth/link`. */
+export const linkBody = z.strictObject({
+  token: z
+    .string()
+    .max(200)
+    .regex(SIGN_IN_LINK_FORM, "is not a sign-in token")
+    .meta({ description: "The part of the link after `#token=`." }),
+});
 
 /** `POST /auth/refresh`. */
 export const refreshBody = z.strictObject({ refreshToken });

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { AppError } from "../errors.js";
 import type { Outbox } from "../events/outbox.js";
 import type { RequestContext } from "../http/route.js";
@@ -31,6 +32,10 @@ export interface SignIn {
   register(input: Credentials & { readonly name: string }, context: RequestContext): Promise<SignedIn>;
   /** @throws AppError `invalid_credentials`, `rate_limited`, `overloaded`. */
   login(input: Credentials, context: RequestContext): Promise<SignedIn>;
+  /** Signs in as an account that was proven otherwise; @throws AppError `invalid_credentials` for one that is disabled or gone. */
+  enter(userId: string, context: RequestContext): Promise<SignedIn>;
+  /** The account with this address, made without a password and with its address verified when there is none. */
+  provision(input: { readonly email: string; readonly name: string }): Promise<string>;
 }
 
 /** Registration and login. Both cost one hash whether the account exists or not. */
@@ -68,6 +73,18 @@ export function createSignIn(deps: {
     }
   }
 
+  async function open(userId: string, context: RequestContext, hash?: string): Promise<SignedIn> {
+    const opened = await database.transaction(async (tx) => {
+      // A password that was changed, or an account disabled, since it was read must not open a session.
+      const user = await users.lock(tx, userId, hash);
+      if (!user) return undefined;
+      await audit.append(tx, { action: "login", userId, context });
+      return { user, session: await lifecycle.open(tx, userId, context) };
+    });
+    if (!opened) throw refusal("invalid_credentials");
+    return { user: opened.user, tokens: await lifecycle.pair(opened.session) };
+  }
+
   return {
     async register({ email, password, name }, context) {
       await limits.mail(email);
@@ -93,16 +110,24 @@ export function createSignIn(deps: {
       const found = await users.forLogin(database, email, ipPrefix(context.ip));
       return limits.login({ ip: context.ip, email, knownDevice: found.knownDevice }, async () => {
         const checked = await checkPassword(found.user, password, context);
-        const opened = await database.transaction(async (tx) => {
-          // A password that was changed, or an account disabled, since it was read must not open a session.
-          const user = await users.lock(tx, checked.id, checked.passwordHash);
-          if (!user) return undefined;
-          await audit.append(tx, { action: "login", userId: user.id, context });
-          return { user, session: await lifecycle.open(tx, user.id, context) };
-        });
-        if (!opened) throw refusal("invalid_credentials");
+        const signedIn = await open(checked.id, context, checked.passwordHash);
         await renewHash(checked, password);
-        return { user: opened.user, tokens: await lifecycle.pair(opened.session) };
+        return signedIn;
+      });
+    },
+
+    enter: (userId, context) => open(userId, context),
+
+    async provision({ email, name }) {
+      const found = await users.byEmail(database, email);
+      if (found) return found.id;
+      const passwordHash = await passwords.hash(randomBytes(32).toString("base64url"));
+      return database.transaction(async (tx) => {
+        const made = await users.insert(tx, { email, name, passwordHash });
+        if (!made) throw new AppError("email_taken");
+        await users.verifyEmail(tx, made.id);
+        await audit.append(tx, { action: "registered", userId: made.id, detail: "provisioned" });
+        return made.id;
       });
     },
   };

@@ -21,6 +21,8 @@ export interface User {
 export interface UserRepository {
   byId(sql: Sql, id: string): Promise<User | undefined>;
   byEmail(sql: Sql, email: string): Promise<User | undefined>;
+  /** True while there is no account. */
+  isEmpty(sql: Sql): Promise<boolean>;
   /** {@link byEmail}, and whether the account was used from this network within 30 days. */
   forLogin(
     sql: Sql,
@@ -63,6 +65,9 @@ export function createUserRepository(): UserRepository {
         .where("email", "=", email)
         .executeTakeFirst();
       return row && toUser(row);
+    },
+    async isEmpty(sql) {
+      return (await users(sql).selectFrom("users").select("id").limit(1).executeTakeFirst()) === undefined;
     },
     async forLogin(sql, email, ipPrefix) {
       const row = await users(sql)

@@ -35,7 +35,11 @@ beforeAll(async () => {
   answered.unsubscribe(note);
   operations = operationsOf(document);
   check = createAnswerCheck(document);
-  world = await createWorld(node.api, () => announced);
+  world = await createWorld(
+    node.api,
+    () => announced,
+    (id) => node.app.features.auth.trial.issue(async () => id),
+  );
 });
 afterAll(() => node.stop());
 

@@ -37,7 +37,15 @@ async function openScene(env: Record<string, string>, database: TestDatabase): P
   let announced = "";
   const node = await startTestNode({ env, database, announce: (text) => (announced += `${text}\n`) });
   const operations = operationsOf(await fetchDocument(node.httpUrl));
-  return { node, operations, world: await createWorld(node.api, () => announced) };
+  return {
+    node,
+    operations,
+    world: await createWorld(
+      node.api,
+      () => announced,
+      (id) => node.app.features.auth.trial.issue(async () => id),
+    ),
+  };
 }
 
 /** One valid request of every operation, made while everything works. */

@@ -189,6 +189,7 @@ export async function createAuthApp(options: AuthAppOptions = {}): Promise<AuthA
       bcryptRounds: options.rounds ?? 4,
       publicUrl: "https://atelier.test",
       limits: { login: 0, register: 0, refresh: 0, ...options.limits },
+      signInLinks: true,
     },
     database,
     clock,

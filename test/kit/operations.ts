@@ -30,6 +30,8 @@ export interface World {
   readonly foreign: OwnedIds;
   /** The token in the last mail of a kind to an address, once it has come. */
   mailToken(email: string, page: "verify-email" | "reset-password"): Promise<string>;
+  /** The token of a link that signs in as this account. */
+  signInToken(userId: string): string;
 }
 
 /** A request that does what its operation is for. */
@@ -63,6 +65,7 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
 
   register: () => ({ body: { email: newEmail(), password: "correct horse battery", name: "Grace Hopper" } }),
   login: ({ ada }) => ({ body: { email: ada.email, password: ada.password } }),
+  signInByLink: ({ ada, signInToken }) => ({ body: { token: signInToken(ada.id) } }),
   refresh: async ({ api }) => ({ body: { refreshToken: (await api.person()).refreshToken } }),
   getMe: ({ ada }) => ({ as: ada }),
   updateMe: ({ ada }) => ({ as: ada, body: { name: "Ada King" } }),
@@ -255,7 +258,11 @@ export function send(
 }
 
 /** Makes a world on a running node, whose mails are written to what `output` gives. */
-export async function createWorld(api: Api, output: () => string): Promise<World> {
+export async function createWorld(
+  api: Api,
+  output: () => string,
+  signInToken: (userId: string) => string,
+): Promise<World> {
   const [ada, eve] = [await api.person("Ada Lovelace"), await api.person("Eve")];
   return {
     api,
@@ -263,6 +270,7 @@ export async function createWorld(api: Api, output: () => string): Promise<World
     own: await ownedBy(api, ada),
     eve,
     foreign: await ownedBy(api, eve),
+    signInToken,
     async mailToken(email, page) {
       const form = new RegExp(`Mail to ${email}[\\s\\S]*?/${page}#token=(\\S+)`);
       for (;;) {

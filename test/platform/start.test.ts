@@ -50,6 +50,16 @@ async function ready(service: Service): Promise<string> {
   }
 }
 
+/** The tokens of the links it prints after it is ready. */
+async function demoTokens(service: Service): Promise<string[]> {
+  for (;;) {
+    const tokens = [...service.output().matchAll(/\/sign-in-link#token=(\S+)/g)].map(([, token = ""]) => token);
+    if (tokens.length === 2) return tokens;
+    if (service.child.exitCode !== null) throw new Error(`it ended: ${service.output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
 function folder(): string {
   const made = mkdtempSync(path.join(tmpdir(), "atelier-start-"));
   folders.push(made);
@@ -73,6 +83,50 @@ describe("npm start", () => {
     expect(await service.ended).toBe(0);
     expect(performance.now() - asked).toBeLessThan(20_000);
   }, 60_000);
+
+  it("[APP15] on an empty embedded database it offers a demo: links that each sign in once, and make what they lead to", async () => {
+    const env = { DATA_DIR: folder(), LOG_DIR: folder(), PORT: "0", WS_PORT: "0" };
+    const first = start(env);
+    const api = createApi(await ready(first));
+    const [ada = "", bob = ""] = await demoTokens(first);
+    const enter = (token: string) => api.post("/auth/link", { token });
+    const [one, two] = await Promise.all([enter(ada), enter(bob)]);
+    expect([one.status, two.status, one.body.user.name]).toEqual([200, 200, "Ada Lovelace"]);
+    const token = two.body.tokens.accessToken;
+    const { projects } = (await api.get("/projects", token)).body;
+    expect(projects).toEqual([expect.objectContaining({ name: "Weather station", role: "collaborator" })]);
+    const { workspaces } = (await api.get(`/projects/${projects[0].id}/workspaces`, token)).body;
+    const { files } = (await api.get(`/workspaces/${workspaces[0].id}/files`, token)).body;
+    expect(files.map(({ path }: { path: string }) => path)).toEqual(
+      expect.arrayContaining(["README.md", "src/main.js", "data/readings.csv"]),
+    );
+    expect((await enter(ada)).body.code).toBe("link_expired");
+    first.child.kill("SIGTERM");
+    expect(await first.ended).toBe(0);
+
+    // Its people have no passwords: they are let in by new links, to what is there.
+    const second = start(env);
+    const again = createApi(await ready(second));
+    const [next = ""] = await demoTokens(second);
+    const { body } = await again.post("/auth/link", { token: next });
+    const seen = await again.get("/projects", body.tokens.accessToken);
+    expect(seen.body.projects.map(({ id }: { id: string }) => id)).toEqual([projects[0].id]);
+    second.child.kill("SIGTERM");
+    expect(await second.ended).toBe(0);
+  }, 90_000);
+
+  it("[APP16] offers no demo when it is not wanted, nor once there is an account", async () => {
+    const env = { DATA_DIR: folder(), LOG_DIR: folder(), PORT: "0", WS_PORT: "0" };
+    const first = start({ ...env, DEMO: "false" });
+    await createApi(await ready(first)).person();
+    first.child.kill("SIGTERM");
+    await first.ended;
+    const second = start(env);
+    await ready(second);
+    second.child.kill("SIGTERM");
+    await second.ended;
+    expect(first.output() + second.output()).not.toContain("sign-in-link");
+  }, 90_000);
 
   it("[APP12] killed with -9 in the middle of writing, it starts again on the same folder with everything it had answered for", async () => {
     const env = { DATA_DIR: folder(), LOG_DIR: folder(), PORT: "0", WS_PORT: "0" };

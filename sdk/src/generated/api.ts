@@ -523,6 +523,19 @@ export interface Operations {
       tokens: Tokens;
     };
   };
+  /** Sign in with a link the service printed when it was started. POST /auth/link */
+  signInByLink: {
+    params: undefined;
+    query: undefined;
+    body: {
+      /** The part of the link after `#token=`. */
+      token: string;
+    };
+    reply: {
+      user: User;
+      tokens: Tokens;
+    };
+  };
   /** Exchange a refresh token for the next pair. POST /auth/refresh */
   refresh: {
     params: undefined;

@@ -4,6 +4,7 @@
 export const OPERATIONS = {
   register: "POST /auth/register p",
   login: "POST /auth/login p",
+  signInByLink: "POST /auth/link p",
   refresh: "POST /auth/refresh p",
   getMe: "GET /auth/me",
   updateMe: "PATCH /auth/me",
