@@ -43,7 +43,9 @@ describe("sign-in links", () => {
       if (away) throw new AppError("dependency_unavailable");
       return "ada";
     });
-    await expect(redeem(token, "::1")).rejects.toEqual(expect.objectContaining({ code: "dependency_unavailable" }));
+    await expect(redeem(token, "::1")).rejects.toEqual(
+      expect.objectContaining({ code: "dependency_unavailable" }),
+    );
     away = false;
     expect(await redeem(token, "::1")).toBe("ada");
   });

@@ -53,7 +53,9 @@ async function ready(service: Service): Promise<string> {
 /** The tokens of the links it prints after it is ready. */
 async function demoTokens(service: Service): Promise<string[]> {
   for (;;) {
-    const tokens = [...service.output().matchAll(/\/sign-in-link#token=(\S+)/g)].map(([, token = ""]) => token);
+    const tokens = [...service.output().matchAll(/\/sign-in-link#token=(\S+)/g)].map(
+      ([, token = ""]) => token,
+    );
     if (tokens.length === 2) return tokens;
     if (service.child.exitCode !== null) throw new Error(`it ended: ${service.output()}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
