@@ -86,6 +86,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       has("worker") && config.FEATURE_CODE_EXECUTION
         ? createSandbox({
             slots: config.SANDBOX_SLOTS,
+            native: config.SANDBOX_NATIVE,
             warm: 1,
             onEvent: ({ type, ...event }) =>
               logger[/failed|broken/.test(type) ? "warn" : "info"](`sandbox: ${type}`, event),

@@ -175,6 +175,11 @@ describe("the system call filter", () => {
       expect((program?.length ?? 1) % 8).toBe(0);
     }
     expect(seccompProgram("riscv64")).toBeUndefined();
+    // With processes allowed, the rules that refuse fork and vfork are left out.
+    const [strict, loose] = [false, true].map(
+      (processes) => seccompProgram("x64", { processes })?.length ?? 0,
+    );
+    expect((strict ?? 0) - (loose ?? 0)).toBe(2 * 2 * 8);
   });
 });
 

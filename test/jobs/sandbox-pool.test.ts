@@ -169,6 +169,11 @@ describe("the pool", () => {
       ["javascript", true],
       ["typescript", true],
       ["python", true],
+      ["lua", true],
+      ["sql", true],
+      ["python-native", false],
+      ["node-native", false],
+      ["c-native", false],
     ]);
     expect(capabilities[0]).toEqual(
       expect.objectContaining({

@@ -265,7 +265,7 @@ export type PresentUser = {
 export type JobSubmission = {
   type: "code_execution";
   payload: {
-    /** An id or alias of `GET /languages`, which says what runs here: javascript (js, mjs), typescript (ts, mts), python (py, python3). */
+    /** An id or alias of `GET /languages`, which says what runs here: javascript (js, mjs), typescript (ts, mts), python (py, python3), lua, sql (sqlite), python-native, node-native (node, nodejs), c-native (c). */
     language: string;
     /** The program, when it is one file. */
     code?: string | undefined;
@@ -337,7 +337,7 @@ export type Job = {
   version: number;
   type: "code_execution";
   payload: {
-    /** An id or alias of `GET /languages`, which says what runs here: javascript (js, mjs), typescript (ts, mts), python (py, python3). */
+    /** An id or alias of `GET /languages`, which says what runs here: javascript (js, mjs), typescript (ts, mts), python (py, python3), lua, sql (sqlite), python-native, node-native (node, nodejs), c-native (c). */
     language: string;
     /** The program, when it is one file. */
     code?: string | undefined;

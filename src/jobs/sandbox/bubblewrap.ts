@@ -37,8 +37,8 @@ export function bubblewrapArguments(
   ].flat();
 }
 
-/** On most systems /lib is a link into /usr. */
-function libraryArguments(dir: string): string[] {
+/** Arguments for a folder that on most systems is a link into /usr; none when it is not there. */
+export function libraryArguments(dir: string): string[] {
   try {
     return lstatSync(dir).isSymbolicLink() ? ["--symlink", readlinkSync(dir), dir] : ["--ro-bind", dir, dir];
   } catch {

@@ -16,7 +16,7 @@ import type { Program } from "./program.js";
 
 /** How a run on a host ended; from the host, or from the hand that killed it. */
 export type HostOutcome = Pick<HostResult, "status" | "exitCode" | "error" | "truncated"> & {
-  readonly signal: "SIGKILL" | null;
+  readonly signal: string | null;
   readonly durationMs: number;
   readonly cpuMs: number | null;
   readonly peakMemoryBytes: number | null;
@@ -72,7 +72,12 @@ export async function startEngineHost(
   slot: number,
   signal: AbortSignal,
 ): Promise<EngineHost> {
-  const languages = Object.fromEntries(LANGUAGES.map(({ id, limits }) => [id, limits.default.memoryBytes]));
+  const languages = Object.fromEntries(
+    LANGUAGES.filter(({ native }) => native === undefined).map(({ id, limits }) => [
+      id,
+      limits.default.memoryBytes,
+    ]),
+  );
   const child = launcher.launch(
     slot,
     "engine-host.mjs",

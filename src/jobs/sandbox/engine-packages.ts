@@ -31,6 +31,8 @@ const INNER_FILES: Readonly<Record<string, readonly string[]>> = {
   "just-bash": ["python.cjs", "python.wasm", "python313.zip"].map(
     (name) => `vendor/cpython-emscripten/${name}`,
   ),
+  wasmoon: ["dist/glue.wasm"],
+  "sql.js": ["dist/sql-wasm.js", "dist/sql-wasm.wasm"],
 };
 
 /** Finds the host's code beside this file, in `src` as in `dist`, and the engines among the installed packages. */

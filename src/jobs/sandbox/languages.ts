@@ -1,5 +1,8 @@
 import { PROBES, type ProbeProgram } from "./language-probes.js";
-import { type LimitRange, wasmLimits } from "./limits.js";
+import { type LimitRange, languageLimits, NATIVE_LIMITS } from "./limits.js";
+
+/** A compiler or interpreter of this machine. */
+export type NativeToolchainName = "python" | "node" | "c";
 
 /** A language the sandbox knows; whether it runs here is found out by its probes. */
 export interface LanguageDefinition {
@@ -12,6 +15,8 @@ export interface LanguageDefinition {
   /** Whether programs can read and write files of their own. */
   readonly files: boolean;
   readonly limits: LimitRange;
+  /** Of a language that this machine's own compiler or interpreter runs. */
+  readonly native?: NativeToolchainName;
   /** One that must work, and some that must be refused or ended. */
   readonly probes: readonly ProbeProgram[];
 }
@@ -20,8 +25,10 @@ const QUICKJS = {
   multiFile: true,
   stdin: true,
   files: false,
-  limits: wasmLimits({ default: 64, minimum: 4, maximum: 1024 }),
+  limits: languageLimits({ default: 64, minimum: 4, maximum: 1024 }),
 };
+
+const NATIVE = { multiFile: true, stdin: true, files: true, limits: NATIVE_LIMITS };
 
 /** A new WebAssembly language is an entry here, its probes, and an engine in host/engines.mjs. */
 export const LANGUAGES: readonly LanguageDefinition[] = [
@@ -35,9 +42,48 @@ export const LANGUAGES: readonly LanguageDefinition[] = [
     stdin: true,
     files: true,
     // The interpreter itself holds some 25 MiB; this build asks for no more than 512.
-    limits: wasmLimits({ default: 128, minimum: 32, maximum: 512 }),
+    limits: languageLimits({ default: 128, minimum: 32, maximum: 512 }),
     probes: PROBES.python,
   },
+  {
+    id: "lua",
+    aliases: [],
+    extension: "lua",
+    multiFile: true,
+    stdin: true,
+    files: true,
+    // The module itself begins with 16 MiB.
+    limits: languageLimits({ default: 128, minimum: 20, maximum: 1024 }),
+    probes: PROBES.lua,
+  },
+  {
+    id: "sql",
+    aliases: ["sqlite"],
+    extension: "sql",
+    multiFile: true,
+    stdin: false,
+    files: false,
+    // The module itself begins with 21 MiB.
+    limits: languageLimits({ default: 64, minimum: 24, maximum: 1024 }),
+    probes: PROBES.sql,
+  },
+  {
+    id: "python-native",
+    aliases: [],
+    extension: "py",
+    ...NATIVE,
+    native: "python",
+    probes: PROBES.pythonNative,
+  },
+  {
+    id: "node-native",
+    aliases: ["node", "nodejs"],
+    extension: "mjs",
+    ...NATIVE,
+    native: "node",
+    probes: PROBES.nodeNative,
+  },
+  { id: "c-native", aliases: ["c"], extension: "c", ...NATIVE, native: "c", probes: PROBES.cNative },
 ];
 
 /** The language of an id or alias, in any case of letters. */

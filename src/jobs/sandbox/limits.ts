@@ -12,8 +12,8 @@ export interface LimitRange {
 
 const DISK = { default: 16 * MEBIBYTE, minimum: 4096, maximum: 64 * MEBIBYTE };
 
-/** Limits of a language that runs in WebAssembly, by its memory in MiB. */
-export function wasmLimits(memory: { default: number; minimum: number; maximum: number }): LimitRange {
+/** Limits of a language, by its memory in MiB. */
+export function languageLimits(memory: { default: number; minimum: number; maximum: number }): LimitRange {
   const bytes = (name: keyof typeof memory) => ({
     memoryBytes: memory[name] * MEBIBYTE,
     diskBytes: DISK[name],
@@ -25,10 +25,13 @@ export function wasmLimits(memory: { default: number; minimum: number; maximum: 
   };
 }
 
+/** Limits of the languages that run on this machine's own processor. */
+export const NATIVE_LIMITS: LimitRange = languageLimits({ default: 512, minimum: 64, maximum: 1024 });
+
 /** The least and the most that any language takes. */
 export const LIMIT_BOUNDS = {
-  minimum: wasmLimits({ default: 4, minimum: 4, maximum: 1024 }).minimum,
-  maximum: wasmLimits({ default: 4, minimum: 4, maximum: 1024 }).maximum,
+  minimum: languageLimits({ default: 4, minimum: 4, maximum: 1024 }).minimum,
+  maximum: languageLimits({ default: 4, minimum: 4, maximum: 1024 }).maximum,
 } as const;
 
 /** Bounds of what a request may carry; bytes are UTF-8. */

@@ -33,6 +33,9 @@ export function checkProgram(request: RunRequest): Program {
   const errors = [
     ...fileErrors(files, request.entry, language),
     ...tooLarge("/stdin", [stdin], REQUEST_LIMITS.stdinBytes),
+    ...(stdin !== "" && !language.stdin
+      ? [{ pointer: "/stdin", code: "not_supported", message: "Programs of this language have no input." }]
+      : []),
     ...tooLarge("/args", args, REQUEST_LIMITS.argBytes),
     ...(args.length > REQUEST_LIMITS.args
       ? [{ pointer: "/args", code: "too_many", message: `At most ${REQUEST_LIMITS.args} arguments.` }]

@@ -16,6 +16,8 @@ const ARCHITECTURE = 4;
 const argument = (index: number) => 16 + 8 * index;
 const AF_UNIX = 1;
 const CLONE_THREAD = 0x10000;
+// New namespaces of every kind.
+const CLONE_NEW_ANY = 0x7e020080;
 const X32_BIT = 0x40000000;
 
 type Numbers = readonly [x64: number | undefined, arm64: number | undefined];
@@ -24,9 +26,8 @@ const AUDIT: Numbers = [0xc000003e, 0xc00000b7];
 const SOCKET: Numbers = [41, 198];
 const CLONE: Numbers = [56, 220];
 const CLONE3: Numbers = [435, 435];
+const FORKS: Readonly<Record<string, Numbers>> = { fork: [57, undefined], vfork: [58, undefined] };
 const DENIED: Readonly<Record<string, Numbers>> = {
-  fork: [57, undefined],
-  vfork: [58, undefined],
   ptrace: [101, 117],
   process_vm_readv: [310, 270],
   process_vm_writev: [311, 271],
@@ -87,16 +88,21 @@ const DENIED: Readonly<Record<string, Numbers>> = {
 };
 
 /**
- * A system call filter for an engine host, as bubblewrap takes it: threads but no processes, Unix sockets only, and none of
- * the calls by which kernels were attacked. Undefined where the numbers of the calls are not known.
+ * A system call filter as bubblewrap takes it: threads, no processes unless they are allowed, Unix sockets only, and none
+ * of the calls by which kernels were attacked. Undefined where the numbers of the calls are not known.
  */
-export function seccompProgram(architecture: string = arch): Buffer | undefined {
+export function seccompProgram(
+  architecture: string = arch,
+  { processes = false }: { readonly processes?: boolean } = {},
+): Buffer | undefined {
   const column = ["x64", "arm64"].indexOf(architecture);
   const numberOf = (call: Numbers) => (column === -1 ? undefined : call[column]);
   const [audit, socket, clone, clone3] = [AUDIT, SOCKET, CLONE, CLONE3].map(numberOf);
   if (audit === undefined || socket === undefined || clone === undefined || clone3 === undefined)
     return undefined;
-  const denied = Object.values(DENIED).flatMap((call) => numberOf(call) ?? []);
+  const denied = Object.values(processes ? DENIED : { ...FORKS, ...DENIED }).flatMap(
+    (call) => numberOf(call) ?? [],
+  );
   const rules: [code: number, ifTrue: number, ifFalse: number, value: number][] = [
     [LOAD, 0, 0, ARCHITECTURE],
     [JUMP_EQUAL, 1, 0, audit],
@@ -114,7 +120,8 @@ export function seccompProgram(architecture: string = arch): Buffer | undefined 
     [RETURN, 0, 0, ENOSYS],
     [JUMP_EQUAL, 0, 4, clone],
     [LOAD, 0, 0, argument(0)],
-    [JUMP_ANY_BIT, 0, 1, CLONE_THREAD],
+    // Either "no namespace of its own", or "a thread".
+    processes ? [JUMP_ANY_BIT, 1, 0, CLONE_NEW_ANY] : [JUMP_ANY_BIT, 0, 1, CLONE_THREAD],
     [RETURN, 0, 0, ALLOW],
     [RETURN, 0, 0, EPERM],
     [JUMP_EQUAL, 0, 4, socket],

@@ -10,6 +10,7 @@ import type { Launcher } from "./launch.js";
 import { launchers } from "./launch.js";
 import type { RefusedLauncher } from "./launcher-choice.js";
 import { chooseLauncher } from "./launcher-choice.js";
+import { createNativeEngines } from "./native-engines.js";
 import type { PoolEvent, PoolStatus } from "./pool.js";
 import { createHostPool } from "./pool.js";
 import type { Program } from "./program.js";
@@ -39,10 +40,12 @@ export interface SandboxOptions {
   readonly runsPerHost?: number;
   /** `false` leaves bubblewrap aside even where it works. */
   readonly operatingSystemFence?: boolean;
+  /** Whether this machine's own compilers and interpreters may be used where it can hold their programs; not by default. */
+  readonly native?: boolean;
   readonly onEvent?: (event: SandboxEvent) => void;
 }
 
-/** The sandbox of this machine: WebAssembly engines in processes that can be killed. */
+/** The sandbox of this machine: WebAssembly engines in processes that can be killed, and native ones where they may be. */
 export interface WasmSandbox extends Sandbox {
   status(): PoolStatus;
 }
@@ -54,6 +57,7 @@ export function createSandbox(options: SandboxOptions = {}): WasmSandbox {
   const onEvent = options.onEvent ?? (() => undefined);
   const files = findEngineFiles();
   const engines = new Map<string, RunResult["engine"]>();
+  const native = createNativeEngines(options.native ?? false);
   const closing = new AbortController();
   let choice: Promise<Launcher> | undefined;
   let probed: Promise<readonly LanguageCapability[]> | undefined;
@@ -130,6 +134,9 @@ export function createSandbox(options: SandboxOptions = {}): WasmSandbox {
   }
 
   async function runOnHost(program: Program, sink: RunSink, signal: AbortSignal): Promise<HostOutcome> {
+    // It takes a place among the others, whose host rests meanwhile.
+    if (native.engineOf(program.language) !== undefined)
+      return pool.withHost(signal, () => native.run(program, sink, signal));
     const attempt = () =>
       pool.withHost(signal, async (host) => {
         if (!host.languages.some(({ language }) => language === program.language)) {
@@ -150,7 +157,8 @@ export function createSandbox(options: SandboxOptions = {}): WasmSandbox {
   }
 
   function engineOf(language: string): RunResult["engine"] {
-    return engines.get(language) ?? { id: "none", version: "0", isolation: "wasm" };
+    const own = native.obstacle(language) === undefined ? native.engineOf(language) : undefined;
+    return own ?? engines.get(language) ?? { id: "none", version: "0", isolation: "wasm" };
   }
 
   async function probe(): Promise<readonly LanguageCapability[]> {
@@ -161,7 +169,7 @@ export function createSandbox(options: SandboxOptions = {}): WasmSandbox {
         (error: unknown) => error ?? new Error("unknown"),
       );
       const capability = describeLanguage(language, engineOf(language.id), failure);
-      if (!capability.available) {
+      if (!capability.available && native.obstacle(language.id) === undefined) {
         onEvent({ type: "probe_failed", language: language.id, reason: capability.reason ?? "" });
       }
       capabilities.push(capability);
@@ -175,7 +183,8 @@ export function createSandbox(options: SandboxOptions = {}): WasmSandbox {
       probed ??= probe();
       const found = await probed;
       // What failed may have failed for a reason that passes.
-      if (found.some(({ available }) => !available)) probed = undefined;
+      if (found.some(({ id, available }) => !available && native.obstacle(id) === undefined))
+        probed = undefined;
       return found;
     },
     status: () => pool.status(),

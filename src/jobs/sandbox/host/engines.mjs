@@ -8,4 +8,6 @@ export const ENGINE_MODULES = Object.freeze({
   javascript: () => import("./engines/quickjs.mjs"),
   typescript: () => import("./engines/quickjs.mjs"),
   python: () => import("./engines/python.mjs"),
+  lua: () => import("./engines/lua.mjs"),
+  sql: () => import("./engines/sql.mjs"),
 });
