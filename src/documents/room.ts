@@ -1,5 +1,6 @@
 import * as Y from "yjs";
 import { AppError } from "../errors.js";
+import { Acknowledgements } from "./acknowledgements.js";
 import { Awareness, type Speaker } from "./awareness.js";
 import { Batch, FanOut, type Recipient } from "./fan-out.js";
 import { FirstSync } from "./first-sync.js";
@@ -60,6 +61,7 @@ export class Room {
   readonly #fanOut: FanOut<RoomClient>;
   readonly #firstSync: FirstSync;
   readonly #inFlight = new Set<Promise<unknown>>();
+  readonly #acks: Acknowledgements<RoomClient>;
   /** Seqs known beyond the first hole. */
   readonly #ahead = new Set<number>();
   #applied = 0;
@@ -76,6 +78,7 @@ export class Room {
     this.#text = this.#doc.getText("content");
     this.#fanOut = new FanOut(this.clients, (count, bytes) => events.delivered(count, bytes));
     this.#firstSync = new FirstSync(this.#doc);
+    this.#acks = new Acknowledgements(this.#doc, this.#inFlight);
   }
 
   /** Every seq up to this one is in the document. */
@@ -126,6 +129,7 @@ export class Room {
 
   leave(client: RoomClient): void {
     if (!this.clients.delete(client)) return;
+    this.#acks.forget(client);
     if (this.#awareness.leave(client, performance.now())) this.#scheduleAwareness();
   }
 
@@ -154,11 +158,10 @@ export class Room {
   #receiveUpdate(client: RoomClient, update: Uint8Array, isStep2: boolean): void {
     if (isStep2 ? this.#contains(update) : update.byteLength <= NOTHING_NEW) {
       // It is known, but perhaps not in the log yet: the same edit may have come over a connection that broke.
-      const pending = [...this.#inFlight];
-      if (pending.length === 0) client.kept(update);
+      if (this.#inFlight.size === 0) this.#acks.kept(client, update, undefined);
       else
-        void Promise.all(pending).then(
-          () => client.kept(update),
+        void Promise.all(this.#inFlight).then(
+          () => this.clients.has(client) && this.#acks.kept(client, update, undefined),
           () => undefined,
         );
       return;
@@ -167,7 +170,7 @@ export class Room {
       client.refused();
       return;
     }
-    strictly(() => Y.decodeUpdate(update));
+    const content = strictly(() => Y.decodeUpdate(update));
     if (!this.log.accepts(update.byteLength)) {
       this.leave(client);
       client.end("overloaded");
@@ -175,13 +178,17 @@ export class Room {
     }
     this.#apply(update);
     this.#fanOut.add(updateMessage(update), client);
+    // Decided now: what it stands on may come in a moment and never reach the log. What an answer to a state vector lacks
+    // its sender lacks too, and does not show.
+    const unfounded = isStep2 || this.#acks.stands(content) ? undefined : content;
     const started = performance.now();
     this.#track(
       this.log.append({ documentId: this.id, update, userId: client.userId }).then((seq) => {
         this.committed(seq, update);
         this.events.acked(performance.now() - started);
         this.events.edited(client.userId);
-        client.kept(update);
+        if (this.clients.has(client)) this.#acks.kept(client, update, unfounded);
+        this.#acks.review();
       }),
     );
   }
@@ -231,6 +238,7 @@ export class Room {
     this.#apply(update);
     this.#fanOut.add(updateMessage(update), undefined);
     this.#note(seq);
+    this.#acks.review();
   }
 
   #note(seq: number): void {
@@ -249,6 +257,7 @@ export class Room {
       for (const seq of this.#ahead) if (seq <= this.#applied) this.#ahead.delete(seq);
     }
     for (const update of updates) this.receiveRemote(update);
+    this.#acks.review();
   }
 
   receiveRemoteAwareness(states: Uint8Array): void {
@@ -309,6 +318,7 @@ export class Room {
     const clients = [...this.clients];
     for (const client of clients) {
       this.clients.delete(client);
+      this.#acks.forget(client);
       client.end(reason);
     }
   }

@@ -50,6 +50,51 @@ describe("sync", () => {
     expect(await bench.read("back.md")).toContain("offline ");
   });
 
+  it("[DOC22] an edit whose predecessors have not arrived is acknowledged when they have, not before", async () => {
+    await bench.put("gap.md", "");
+    const author = new Y.Doc();
+    const edits: Uint8Array[] = [];
+    author.on("update", (update: Uint8Array) => edits.push(update));
+    for (const word of ["one ", "two ", "three "]) author.getText("content").insert(0, word);
+    author.getText("content").delete(0, 3);
+    const [one, two, three, deletion] = edits as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+    const stranger = new Y.Doc();
+    stranger.getText("content").insert(0, "other");
+    const other = Y.encodeStateAsUpdate(stranger);
+
+    const socket = await openRawSocket(`${bench.node.wsUrl}${target("gap.md")}`);
+    const another = await openRawSocket(`${bench.node.wsUrl}${target("gap.md")}`);
+    const answered = (update: Uint8Array, to = socket) =>
+      to.frames.some((frame) => Buffer.compare(frame, updateMessage(update)) === 0);
+    const before = await rows();
+    for (const update of [two, deletion]) socket.send(updateMessage(update));
+    await until(() => answered(two, another) && answered(deletion, another), "what the others see of it");
+    another.send(updateMessage(other));
+    await until(() => answered(other, another), "the echo of what stands on its own");
+    expect([answered(two), answered(deletion), await rows()]).toEqual([false, false, before + 3]);
+    socket.send(updateMessage(one));
+    await until(() => answered(two), "the echo of the second");
+    // In the order they came: what stands now waits for what came before it.
+    expect([answered(deletion), answered(one)]).toEqual([false, false]);
+    socket.send(updateMessage(three));
+    await until(() => [deletion, one, three].every((each) => answered(each)), "the rest");
+    expect(await bench.read("gap.md")).toContain("two one ");
+
+    // What a client that went away left unfinished holds up nobody.
+    const gone = await openRawSocket(`${bench.node.wsUrl}${target("gap.md")}`);
+    const lonely = new Y.Doc();
+    lonely.getText("content").insert(0, "never");
+    const from = Y.encodeStateVector(lonely);
+    lonely.getText("content").insert(0, "seen");
+    gone.send(updateMessage(Y.encodeStateAsUpdate(lonely, from)));
+    gone.terminate();
+    const last = new Y.Doc();
+    last.getText("content").insert(0, "last");
+    socket.send(updateMessage(Y.encodeStateAsUpdate(last)));
+    await until(() => answered(Y.encodeStateAsUpdate(last)), "the echo");
+    for (const each of [socket, another]) each.terminate();
+  });
+
   it("[DOC64] a document of 6 MB reaches those who join while others type, whole and in order", async () => {
     for (let i = 0; i < 2; i++) {
       const big = new Y.Doc();
