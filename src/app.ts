@@ -18,6 +18,7 @@ import { createInstruments } from "./instruments.js";
 import { createSandbox } from "./jobs/sandbox/wasm-sandbox.js";
 import { createLifecycle } from "./lifecycle.js";
 import { type Clock, systemClock } from "./platform/clock.js";
+import { whenReachable } from "./platform/database/when-reachable.js";
 import { createLogMailer } from "./platform/mail/log.js";
 import { createSmtpMailer } from "./platform/mail/smtp.js";
 import { createNullLogger, type Logger } from "./platform/observability/logger.js";
@@ -73,6 +74,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
   const has = (role: Config["ROLES"][number]) => config.ROLES.includes(role);
   const startedAt = clock.now();
   let refusing: string | undefined = "starting";
+  let stopped = false;
   let http: Listener | undefined;
   let sockets: Listener | undefined;
   try {
@@ -141,10 +143,10 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       },
       async start() {
         await checkQueue(config, stores, logger);
-        await features.authzWatch.start();
+        await reachable(() => features.authzWatch.start());
         lifecycle.add("access watch", () => features.authzWatch.stop());
         lifecycle.add("activity recorder", () => features.recorder.close());
-        await dispatcher.start();
+        await reachable(() => dispatcher.start());
         lifecycle.add("dispatcher", () => dispatcher.stop());
         features.documents.start();
         lifecycle.add("documents", () => features.documents.close());
@@ -161,10 +163,17 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         await offerDemo();
       },
       async stop() {
+        stopped = true;
         await lifecycle.stop();
         await files?.flush();
       },
     };
+
+    /** The database can go away again between its schema and the first question. */
+    function reachable<T>(work: () => Promise<T>): Promise<T> {
+      const waiting = (error: unknown) => logger.warn("waiting for the database", { error });
+      return whenReachable(work, { waiting, givenUp: () => stopped });
+    }
 
     async function startWorker(): Promise<void> {
       const worker = features.jobs.createWorker({

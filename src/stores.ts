@@ -19,6 +19,7 @@ import { startEmbeddedPostgres } from "./platform/database/embedded.js";
 import { migrate } from "./platform/database/migrate.js";
 import { createPostgresDatabase } from "./platform/database/postgres.js";
 import type { PostgresConnection } from "./platform/database/postgres-connection.js";
+import { isUnavailable } from "./platform/database/postgres-errors.js";
 import type { EventLog } from "./platform/event-log/event-log.js";
 import { createMemoryEventLog } from "./platform/event-log/memory.js";
 import { createRedisEventLog } from "./platform/event-log/redis.js";
@@ -175,12 +176,8 @@ async function migrateWhenReachable(
         announce(`Database schema is up to date (${applied.length} migrations applied).`);
       return;
     } catch (error) {
-      const { code } = error as { code?: string };
-      if (
-        code !== "dependency_unavailable" &&
-        !/^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|57P03|08)/.test(code ?? "")
-      )
-        throw error;
+      // Also in the middle of a migration, which is one transaction: it has left nothing behind.
+      if (!isUnavailable(error) && !isUnavailable((error as Error).cause)) throw error;
       if (attempt === 0) announce("Waiting for the database …");
       logger.warn("waiting for the database", { attempt, error });
       await new Promise((resolve) => setTimeout(resolve, 1_000));

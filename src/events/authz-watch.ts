@@ -54,6 +54,7 @@ export function createAuthzWatch(deps: {
   let unsubscribe: Unsubscribe | undefined;
   let stopped = false;
   let failing = false;
+  let knowsRecent = false;
 
   async function apply(entries: readonly AuthzEntry[]): Promise<void> {
     const last = entries.at(-1);
@@ -117,14 +118,17 @@ export function createAuthzWatch(deps: {
 
   return {
     async start() {
-      const { entries, head } = await log.recent(deps.recentMs);
-      await apply(entries);
-      applied = head;
+      if (!knowsRecent) {
+        const { entries, head } = await log.recent(deps.recentMs);
+        await apply(entries);
+        applied = head;
+        knowsRecent = true;
+      }
+      await readOnce();
       log.onCommit(() => {
         void read();
         ring();
       });
-      await readOnce();
       timer = setInterval(() => void read(), POLL_MS);
       pubsub.onReconnect(() => void read());
       pubsub

@@ -18,15 +18,31 @@ export interface TcpProxy {
   stall(): void;
   /** Swallows the bytes of the connections there are and serves new ones, like a server whose address moved. */
   freeze(): void;
-  /** Works again; connections that lost bytes are cut. */
+  /** Resets every connection and serves new ones, like a router that was restarted. */
+  cut(): void;
+  /** From now on bytes take `latencyMs` longer each way and a connection carries `bytesPerSecond` at most; 0: as many as come. */
+  slow(latencyMs: number, bytesPerSecond?: number): void;
+  /** From now on bytes go on in pieces of at most `bytes`; 0: as they come. */
+  slice(bytes: number): void;
+  /** Works again, as fast as it can; connections that lost bytes are cut. */
   restore(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts a door on a free loopback port that leads to `target`; bytes take `latencyMs` longer each way. */
-export async function startTcpProxy(target: NetConnectOpts, latencyMs = 0): Promise<TcpProxy> {
+/** Beyond this a connection is not read on until some of it is through. */
+const QUEUE_BYTES = 256 * 1024;
+
+/**
+ * Starts a door on a free loopback port that leads to `target`, asked anew for every connection when it is a function; bytes
+ * take `latencyMs` longer each way.
+ */
+export async function startTcpProxy(
+  target: NetConnectOpts | (() => NetConnectOpts),
+  latencyMs = 0,
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   const frozen = new Set<Socket>();
+  const way = { latencyMs, bytesPerSecond: 0, sliceBytes: 0 };
   let stalled = false;
   let port = 0;
   let server = await listen();
@@ -34,19 +50,18 @@ export async function startTcpProxy(target: NetConnectOpts, latencyMs = 0): Prom
 
   async function listen(): Promise<Server> {
     const opened = createServer((near) => {
-      const far = connect(target);
+      const far = connect(typeof target === "function" ? target() : target);
       for (const [from, to] of [
         [near, far],
         [far, near],
       ] as const) {
         sockets.add(from);
+        const carry = carrier(from, to, way);
         from.on("data", (bytes: Buffer) => {
-          const pass = () => {
+          carry(bytes, () => {
             if (stalled) frozen.add(from);
-            else if (!frozen.has(from) && !to.destroyed) to.write(bytes);
-          };
-          if (latencyMs > 0) setTimeout(pass, latencyMs);
-          else pass();
+            return !stalled && !frozen.has(from);
+          });
         });
         from.on("error", () => from.destroy());
         from.on("close", () => {
@@ -82,11 +97,79 @@ export async function startTcpProxy(target: NetConnectOpts, latencyMs = 0): Prom
     freeze() {
       for (const socket of sockets) frozen.add(socket);
     },
+    cut() {
+      // A socket of a file system knows no reset.
+      for (const socket of sockets) {
+        if (socket.remotePort === undefined) socket.destroy();
+        else socket.resetAndDestroy();
+      }
+    },
+    slow(ms, bytesPerSecond = 0) {
+      way.latencyMs = ms;
+      way.bytesPerSecond = bytesPerSecond;
+    },
+    slice(bytes) {
+      way.sliceBytes = bytes;
+    },
     async restore() {
       stalled = false;
+      way.latencyMs = latencyMs;
+      way.bytesPerSecond = 0;
+      way.sliceBytes = 0;
       cut(frozen);
       if (!server.listening) server = await listen();
     },
     close: stop,
+  };
+}
+
+/** Hands bytes on in order, late and slowly as `way` says at the moment they came; `passes` is asked when they are due. */
+function carrier(
+  from: Socket,
+  to: Socket,
+  way: { readonly latencyMs: number; readonly bytesPerSecond: number; readonly sliceBytes: number },
+): (bytes: Buffer, passes: () => boolean) => void {
+  const queue: { readonly bytes: Buffer; readonly due: number; readonly passes: () => boolean }[] = [];
+  let queued = 0;
+  let lastDue = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function put(bytes: Buffer, passes: () => boolean): void {
+    if (!passes() || to.destroyed) return;
+    if (way.sliceBytes === 0) {
+      to.write(bytes);
+      return;
+    }
+    to.setNoDelay(true);
+    for (let at = 0; at < bytes.length; at += way.sliceBytes)
+      to.write(bytes.subarray(at, at + way.sliceBytes));
+  }
+
+  function work(): void {
+    timer = undefined;
+    for (let first = queue[0]; first; first = queue[0]) {
+      const wait = first.due - performance.now();
+      if (wait > 0.5) {
+        timer = setTimeout(work, wait);
+        break;
+      }
+      queue.shift();
+      queued -= first.bytes.length;
+      put(first.bytes, first.passes);
+    }
+    if (queued < QUEUE_BYTES && from.isPaused()) from.resume();
+  }
+
+  return (bytes, passes) => {
+    if (way.latencyMs === 0 && way.bytesPerSecond === 0 && queue.length === 0) {
+      put(bytes, passes);
+      return;
+    }
+    const transfer = way.bytesPerSecond > 0 ? (bytes.length / way.bytesPerSecond) * 1_000 : 0;
+    lastDue = Math.max(lastDue, performance.now() + way.latencyMs) + transfer;
+    queue.push({ bytes, due: lastDue, passes });
+    queued += bytes.length;
+    if (queued > QUEUE_BYTES) from.pause();
+    timer ??= setTimeout(work, lastDue - performance.now());
   };
 }
