@@ -73,6 +73,10 @@ export interface EditorTarget {
   readonly token: string;
   readonly workspaceId: string;
   readonly path: string;
+  /** In the place of the socket of `ws`. */
+  readonly Socket?: typeof WebSocket;
+  /** How soon a provider comes back, in ms; default: as its package has it. */
+  readonly retryMs?: number;
 }
 
 /** Waits until `look` gives something; rejects after `ms`. */
@@ -129,24 +133,30 @@ type Constructor = new (...args: unknown[]) => unknown;
 
 function openYWebsocket(
   name: string,
-  { wsUrl, token, workspaceId, path }: EditorTarget,
+  { wsUrl, token, workspaceId, path, Socket = WebSocket, retryMs }: EditorTarget,
   doc: Y.Doc,
 ): EditorProvider {
   const Provider = Y_WEBSOCKETS[name as keyof typeof Y_WEBSOCKETS] as unknown as Constructor;
-  const options = { params: { token }, WebSocketPolyfill: WebSocket, disableBc: true };
+  const retry = retryMs === undefined ? {} : { maxBackoffTime: retryMs };
+  const options = { params: { token }, WebSocketPolyfill: Socket, disableBc: true, ...retry };
   return new Provider(`${wsUrl}/yjs/${workspaceId}`, path, doc, options) as EditorProvider;
 }
 
 function openHocuspocus(
   name: string,
-  { wsUrl, token, workspaceId, path }: EditorTarget,
+  { wsUrl, token, workspaceId, path, Socket = WebSocket, retryMs }: EditorTarget,
   doc: Y.Doc,
 ): EditorProvider {
-  const [Provider, Socket] = HOCUSPOCUSES[name as keyof typeof HOCUSPOCUSES] as unknown as [
+  const [Provider, ProviderSocket] = HOCUSPOCUSES[name as keyof typeof HOCUSPOCUSES] as unknown as [
     Constructor,
     Constructor,
   ];
-  const websocketProvider = new Socket({ url: `${wsUrl}/hocuspocus`, WebSocketPolyfill: WebSocket });
+  const retry = retryMs === undefined ? {} : { delay: retryMs / 2, minDelay: retryMs / 2, maxDelay: retryMs };
+  const websocketProvider = new ProviderSocket({
+    url: `${wsUrl}/hocuspocus`,
+    WebSocketPolyfill: Socket,
+    ...retry,
+  });
   const provider = new Provider({ websocketProvider, name: `${workspaceId}/${path}`, document: doc, token });
   (provider as { attach?: () => void }).attach?.();
   return provider as EditorProvider;

@@ -10,6 +10,7 @@ import {
   type RedisConnections,
   type RedisOptionsInput,
 } from "../../src/platform/redis/redis.js";
+import { lowPort } from "./low-port.js";
 
 /** A private Redis server of one test file, on a free port of the loopback. */
 export interface TestRedis {
@@ -73,7 +74,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
   const binary = findOnPath("redis-server");
   if (!binary) throw new Error("no redis-server on PATH");
   const dir = await mkdtemp(join(tmpdir(), "atelier-redis-"));
-  const port = await freePort();
+  const port = await lowPort();
   const args = [options.tls ? "--tls-port" : "--port", String(port), "--bind", "127.0.0.1"];
   args.push("--dir", dir, "--save", "");
   if (options.tls) {
@@ -101,7 +102,7 @@ export async function startTestSentinel(masterPort: number): Promise<TestRedis> 
   const binary = findOnPath("redis-server");
   if (!binary) throw new Error("no redis-server on PATH");
   const dir = await mkdtemp(join(tmpdir(), "atelier-sentinel-"));
-  const port = await freePort();
+  const port = await lowPort();
   const config = join(dir, "sentinel.conf");
   const lines = ["bind 127.0.0.1", `port ${port}`, `sentinel monitor master 127.0.0.1 ${masterPort} 1`];
   await writeFile(config, lines.join("\n"));

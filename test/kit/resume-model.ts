@@ -10,6 +10,7 @@ import { Room } from "../../src/realtime/room.js";
 import type { FakeTransport } from "./fake-transport.js";
 import { createFaultyPubSub, type FaultyPubSub } from "./faulty-pubsub.js";
 import { createTestPeer } from "./peer.js";
+import { randomOf } from "./random.js";
 
 const NODES = 3;
 const CLIENTS = 4;
@@ -306,17 +307,6 @@ class World {
 
 function tick(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
-/** mulberry32: the faults of a run depend on its seed alone. */
-export function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 /** The property: whatever happens, every client is told every event once and in order, or to begin anew. */

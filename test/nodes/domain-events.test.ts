@@ -5,8 +5,8 @@ import type { Person } from "../kit/api.js";
 import type { TestNode } from "../kit/app.js";
 import { type Cluster, startCluster } from "../kit/cluster.js";
 import { type FollowingClient, findFaults, followProject, settle } from "../kit/following-client.js";
+import { randomOf } from "../kit/random.js";
 import { missingRedisServer } from "../kit/redis.js";
-import { randomOf } from "../kit/resume-model.js";
 import { startTcpProxy } from "../kit/tcp-proxy.js";
 
 const seed = Number(process.env.NODES_SEED ?? Math.floor(Math.random() * 2 ** 31));

@@ -45,7 +45,7 @@ describe("a database that goes away while a process starts", () => {
     });
   }
 
-  it("[APP15] in the middle of the migrations: it waits, says so, and starts when it is back", async () => {
+  it("[APP19] in the middle of the migrations: it waits, says so, and starts when it is back", async () => {
     door.stall();
     const created = create();
     created.catch(() => undefined);
@@ -60,7 +60,7 @@ describe("a database that goes away while a process starts", () => {
     expect((await fetch(`${app.httpUrl}/readyz`)).status).toBe(200);
   });
 
-  it("[APP15] after the migrations: the same", async () => {
+  it("[APP19] after the migrations: the same", async () => {
     app = await create();
     await door.stop();
     const started = app.start();
@@ -72,7 +72,7 @@ describe("a database that goes away while a process starts", () => {
     expect((await fetch(`${app.httpUrl}/readyz`)).status).toBe(200);
   });
 
-  it("[APP15] a process that is told to stop while it waits gives up", async () => {
+  it("[APP19] a process that is told to stop while it waits gives up", async () => {
     app = await create();
     await door.stop();
     const started = app.start();
