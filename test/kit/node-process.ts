@@ -11,6 +11,7 @@ import { connectSocket, type SocketClient } from "./socket-client.js";
 
 /** A node in a process of its own, to be stopped, frozen and killed. */
 export interface NodeProcess {
+  readonly pid: number;
   readonly httpUrl: string;
   readonly wsUrl: string;
   readonly api: Api;
@@ -28,7 +29,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const START_LIMIT_MS = 30_000;
 
 /** A worker in a process of its own (`npm run worker`). */
-export type WorkerProcess = Pick<NodeProcess, "freeze" | "thaw" | "stop" | "kill"> & { readonly pid: number };
+export type WorkerProcess = Pick<NodeProcess, "pid" | "freeze" | "thaw" | "stop" | "kill">;
 
 /** Starts a worker on the given database. */
 export async function startWorkerProcess(
@@ -57,6 +58,7 @@ export async function startNodeProcess(
   const { httpUrl, wsUrl } = await announced(child, exited, urlsIn);
   const clients: SocketClient[] = [];
   return {
+    pid: child.pid ?? 0,
     httpUrl,
     wsUrl,
     api: createApi(`${httpUrl}/api/v1`),

@@ -19,7 +19,7 @@ string.dump = nil
 
 os.execute = nil
 os.setlocale = nil
-os.getenv = function() end
+os.getenv = function() return nil end
 io.popen = nil
 package.loadlib = nil
 package.cpath = ""
