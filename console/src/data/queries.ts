@@ -51,6 +51,27 @@ export const queries = {
       queryKey: ["workspace", workspaceId, "files"],
       queryFn: ({ signal }) => client.files.list(workspaceId, { limit: 100 }, { signal }).all(10_000),
     }),
+  versions: (workspaceId: string, path: string) =>
+    infiniteQueryOptions({
+      queryKey: ["workspace", workspaceId, "versions", path],
+      queryFn: ({ pageParam, signal }) =>
+        client.call("listVersions", { params: { workspaceId }, query: { path, limit: 50, cursor: pageParam }, signal }),
+      initialPageParam: undefined as string | undefined,
+      getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
+    }),
+  version: (workspaceId: string, versionId: string) =>
+    queryOptions({
+      queryKey: ["workspace", workspaceId, "version", versionId],
+      queryFn: ({ signal }) => client.call("readVersion", { params: { workspaceId, versionId }, signal }),
+    }),
+  versionDiff: (workspaceId: string, versionId: string) =>
+    queryOptions({
+      queryKey: ["workspace", workspaceId, "version", versionId, "diff"],
+      queryFn: async ({ signal }) =>
+        (await client.call("diffVersion", { params: { workspaceId, versionId }, query: { against: "current" }, signal }))
+          .diff,
+      staleTime: 0,
+    }),
   devices: () =>
     queryOptions({
       queryKey: ["devices"],

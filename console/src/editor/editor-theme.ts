@@ -60,13 +60,8 @@ const look = EditorView.theme({
     border: "1px solid var(--border)",
     color: "var(--text-2)",
   },
-  ".cm-changedLine, .cm-insertedLine": { backgroundColor: "var(--diff-add) !important" },
-  ".cm-deletedChunk": { backgroundColor: "var(--diff-del) !important", paddingLeft: "6px" },
-  "&.cm-merge-b .cm-changedText, .cm-insertedLine .cm-changedText": {
     background: "var(--diff-add-strong) !important",
   },
-  ".cm-deletedChunk .cm-deletedText": { background: "var(--diff-del-strong) !important" },
-  ".cm-collapsedLines": { background: "var(--sunken) !important", color: "var(--text-2) !important" },
 });
 
 const colours = HighlightStyle.define([

@@ -3,10 +3,12 @@ import { type DragEvent, useRef, useState } from "react";
 import { IconButton } from "../ui/button.js";
 import { ErrorNotice } from "../ui/error-notice.js";
 import { Skeleton } from "../ui/feedback.js";
+import { Icon, type IconName } from "../ui/icon.js";
+import { Menu } from "../ui/menu.js";
 import { DeleteDialog, NewFileDialog, RenameDialog } from "./file-dialogs.js";
 import { FileTree, type TreeAction } from "./file-tree.js";
 import type { TreeNode } from "./file-tree-model.js";
-import { useDownload, useUpload } from "./transfers.js";
+import { useDownload, useImport, useUpload } from "./transfers.js";
 
 type Asking =
   | { readonly kind: "new"; readonly folder: string }
@@ -39,6 +41,8 @@ export function FilePanel({
   const picker = useRef<HTMLInputElement>(null);
   const upload = useUpload(workspace.id, files ?? []);
   const download = useDownload(workspace);
+  const zipPicker = useRef<HTMLInputElement>(null);
+  const take = useImport(workspace.id);
   const taken = files?.map(({ path }) => path) ?? [];
   const done = () => setAsking(undefined);
 
@@ -75,7 +79,6 @@ export function FilePanel({
               small
               onClick={() => setAsking({ kind: "new", folder: "" })}
             />
-            <IconButton icon="upload" label="Upload files" small onClick={() => picker.current?.click()} />
             <input
               ref={picker}
               type="file"
@@ -87,9 +90,34 @@ export function FilePanel({
                 currentTarget.value = "";
               }}
             />
+            <input
+              ref={zipPicker}
+              type="file"
+              accept=".zip,application/zip"
+              hidden
+              aria-label="Zip to import"
+              onChange={({ currentTarget }) => {
+                const [zip] = currentTarget.files ?? [];
+                if (zip) take.begin(zip);
+                currentTarget.value = "";
+              }}
+            />
           </>
         )}
+        <Menu
+          label="Files"
+          trigger={(props) => <IconButton {...props} icon="dots" label="More for all files" small />}
+        >
+          {writes && <PanelItem icon="upload" label="Upload files" onClick={() => picker.current?.click()} />}
+          {writes && <PanelItem icon="archive" label="Import a zip" onClick={() => zipPicker.current?.click()} />}
+          <PanelItem icon="download" label="Download all as a zip" onClick={download.archive} />
+        </Menu>
       </div>
+      {(take.busy || download.busy) && (
+        <p className="files-note small muted" role="status">
+          {take.busy ? "Importing the zip …" : "Packing the zip …"}
+        </p>
+      )}
       {upload.progress && (
         <p className="files-note small muted" role="status">
           {upload.progress}
@@ -121,5 +149,22 @@ export function FilePanel({
         <DeleteDialog workspaceId={workspace.id} node={asking.node} onDeleted={onDeleted} onClose={done} />
       )}
     </section>
+  );
+}
+
+function PanelItem({
+  icon,
+  label,
+  onClick,
+}: {
+  readonly icon: IconName;
+  readonly label: string;
+  readonly onClick: () => void;
+}) {
+  return (
+    <button type="button" role="menuitem" className="menu-item" onClick={onClick}>
+      <Icon name={icon} />
+      {label}
+    </button>
   );
 }

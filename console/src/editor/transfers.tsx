@@ -79,8 +79,12 @@ async function typeOf(file: File): Promise<string> {
   return file.type || "application/octet-stream";
 }
 
-/** Downloads files. */
-export function useDownload(workspace: Workspace): { readonly file: (path: string) => void } {
+/** Downloads a file, or all of them as a zip. */
+export function useDownload(workspace: Workspace): {
+  readonly file: (path: string) => void;
+  readonly archive: () => void;
+  readonly busy: boolean;
+} {
   const file = useAction(
     async (path: string) => {
       const { bytes, contentType } = await client.files.readRaw(workspace.id, path);
@@ -88,5 +92,33 @@ export function useDownload(workspace: Workspace): { readonly file: (path: strin
     },
     { toast: true },
   );
-  return { file: file.mutate };
+  const archive = useAction(
+    async () => {
+      const { bytes } = await client.call("exportArchive", { params: { workspaceId: workspace.id } });
+      saveAs(`${workspace.name.replaceAll(/[\\/:*?"<>|]/g, "-")}.zip`, bytes, "application/zip");
+    },
+    { toast: true },
+  );
+  return { file: file.mutate, archive: () => archive.mutate(undefined), busy: archive.isPending };
+}
+
+/** Takes the files of a zip into a workspace: all of them, or none. */
+export function useImport(workspaceId: string): { readonly begin: (zip: File) => void; readonly busy: boolean } {
+  const take = useAction(
+    async (zip: File) =>
+      (
+        await client.call("importArchive", {
+          params: { workspaceId },
+          body: zip,
+          contentType: "application/zip",
+        })
+      ).import,
+    {
+      keys: [["workspace", workspaceId]],
+      toast: true,
+      done: ({ created, replaced, unchanged }) =>
+        `Imported: ${created} new, ${replaced} replaced, ${unchanged} as they were.`,
+    },
+  );
+  return { begin: take.mutate, busy: take.isPending };
 }
