@@ -2,6 +2,7 @@ import { AtelierError, endsSession } from "./errors.js";
 import type { Operations } from "./generated/api.js";
 import { OPERATIONS } from "./generated/operations.js";
 import type { Http, HttpAnswer } from "./http.js";
+import { randomId } from "./random-id.js";
 import type { RawContent, RawReply } from "./raw.js";
 import type { Session } from "./session.js";
 
@@ -10,6 +11,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for one try; default 30 s, five minutes for raw content. */
   readonly timeoutMs?: number | undefined;
+  /** How often it is tried again; default as the client has it. */
+  readonly retries?: number | undefined;
   /** Made for you on every POST that creates; give your own to make a call safe across program runs. */
   readonly idempotencyKey?: string | undefined;
   /** `version` you last read: the call is refused with `version_mismatch` when it has changed since. */
@@ -79,7 +82,7 @@ export function createCaller(http: Http, session: Session): Caller {
     const headers: Record<string, string> = {};
     if (input.body !== undefined)
       headers["content-type"] = raw ? (input.contentType ?? "application/octet-stream") : "application/json";
-    if (keyed) headers["idempotency-key"] = input.idempotencyKey ?? crypto.randomUUID();
+    if (keyed) headers["idempotency-key"] = input.idempotencyKey ?? randomId();
     if (input.ifMatch !== undefined) headers["if-match"] = `"v${input.ifMatch}"`;
     const request = {
       method,
@@ -91,6 +94,7 @@ export function createCaller(http: Http, session: Session): Caller {
         method === "GET" ||
         ((method === "PUT" || method === "DELETE") && input.ifMatch === undefined),
       signal: input.signal,
+      retries: input.retries,
       timeoutMs: input.timeoutMs ?? (raw || flags.includes("r") ? RAW_TIMEOUT_MS : undefined),
     };
     const answer = flags.includes("p")

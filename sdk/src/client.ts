@@ -3,6 +3,7 @@ import { type Caller, createCaller } from "./caller.js";
 import type { Operations } from "./generated/api.js";
 import { createHttp } from "./http.js";
 import { createJobs, type Jobs } from "./jobs.js";
+import type { Position } from "./outbox.js";
 import {
   type ActivityLog,
   createActivityLog,
@@ -13,7 +14,9 @@ import {
   type Members,
   type Projects,
 } from "./projects.js";
+import { createRealtime, type Realtime } from "./realtime.js";
 import { createSession } from "./session.js";
+import { createSockets, type WebSocketConstructor } from "./sockets.js";
 import { defaultStore, type TokenStore } from "./token-store.js";
 import { createFiles, createWorkspaces, type Files, type Workspaces } from "./workspaces.js";
 
@@ -25,7 +28,13 @@ export interface ClientOptions {
   readonly apiVersion?: string;
   /** Where the session is kept; default `localStorage` in a page, memory elsewhere. */
   readonly storage?: TokenStore;
+  /** Where the sockets are; default: found out from the service. */
+  readonly wsUrl?: string;
   readonly fetch?: typeof fetch;
+  /** Needed in Node.js before version 22: the one of the package `ws`. */
+  readonly WebSocket?: WebSocketConstructor;
+  /** Milliseconds of silence on a socket after which the service is asked whether it is there; default 25,000. */
+  readonly heartbeatMs?: number;
   /** Milliseconds for one try of a request; default 30,000. */
   readonly timeoutMs?: number;
   /** How often a request is tried again where that is safe; default 3. */
@@ -47,6 +56,8 @@ export interface Client {
   readonly files: Files;
   readonly jobs: Jobs;
   readonly activity: ActivityLog;
+  /** Opens the live events of a project; `since` goes on from a place kept before. */
+  realtime(projectId: string, options?: { readonly since?: Position }): Realtime;
   /** The rate limits in force. */
   limits(): Promise<Operations["listLimits"]["reply"]>;
   /** Any operation of the OpenAPI document by its id, with tokens, retries and typed errors. */
@@ -82,6 +93,14 @@ export function createClient(options: ClientOptions = {}): Client {
     },
   });
   const caller = createCaller(http, session);
+  const sockets = createSockets({
+    url,
+    wsUrl: options.wsUrl,
+    WebSocket: options.WebSocket,
+    silenceMs: options.heartbeatMs ?? 25_000,
+    fetch: (input, init) => fetcher(input, init),
+  });
+  const rooms = new Set<Realtime>();
   return {
     url,
     auth: createAuth(caller, session),
@@ -93,9 +112,18 @@ export function createClient(options: ClientOptions = {}): Client {
     files: createFiles(caller),
     jobs: createJobs(caller),
     activity: createActivityLog(caller),
+    realtime(projectId, { since } = {}) {
+      const room = createRealtime({ projectId, since, caller, session, sockets });
+      rooms.add(room);
+      room.subscribe("state", (state) => {
+        if (state === "closed") rooms.delete(room);
+      });
+      return room;
+    },
     limits: () => caller.call("listLimits", {}),
     call: caller.call,
     close() {
+      for (const room of rooms) room.close();
       session.close();
     },
   };
@@ -104,10 +132,21 @@ export function createClient(options: ClientOptions = {}): Client {
 export type { CallInput, CallOptions, OperationId } from "./caller.js";
 export { AtelierError, type AtelierErrorCode, type Fault, isAtelierError } from "./errors.js";
 export type * from "./generated/api.js";
+export type * from "./generated/frames.js";
 export type { JobRun, RunOptions } from "./job-run.js";
 export type { JobOf, JobType } from "./jobs.js";
+export type { LinkState } from "./link.js";
+export type { Acknowledged, Position } from "./outbox.js";
 export type { Page, Pages } from "./pages.js";
 export type { Role } from "./projects.js";
 export type { RawContent, RawReply } from "./raw.js";
+export type {
+  EphemeralType,
+  HistoryType,
+  ProjectEvent,
+  Realtime,
+  RealtimeSignals,
+} from "./realtime.js";
 export type { SessionState } from "./session.js";
+export type { WebSocketConstructor } from "./sockets.js";
 export { memoryStore, type TokenStore, type WebStorageLike, webStore } from "./token-store.js";

@@ -13,6 +13,7 @@ export interface HttpRequest {
   readonly repeatable: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
+  readonly retries?: number | undefined;
 }
 
 /** A success, read to its end. */
@@ -38,7 +39,7 @@ export function createHttp(options: {
   readonly retries: number;
   readonly patienceMs: number;
 }): Http {
-  const { base, retries, patienceMs } = options;
+  const { base, patienceMs } = options;
 
   async function once(request: HttpRequest): Promise<HttpAnswer> {
     const controller = new AbortController();
@@ -80,13 +81,13 @@ export function createHttp(options: {
   }
 
   /** How long to wait before the next try, in ms; undefined to give up. */
-  function pause(error: unknown, attempt: number, repeatable: boolean): number | undefined {
-    if (!(error instanceof AtelierError) || attempt >= retries) return undefined;
+  function pause(error: unknown, attempt: number, request: HttpRequest): number | undefined {
+    if (!(error instanceof AtelierError) || attempt >= (request.retries ?? options.retries)) return undefined;
     const { status, code, retryAfter } = error;
     // Nothing was done for a 429 and for a key in progress, so trying again is safe whatever the request.
     const untouched = status === 429 || code === "idempotency_in_progress";
     const passing = status === 0 || status === 502 || status === 503 || status === 504;
-    if (!untouched && !(passing && repeatable)) return undefined;
+    if (!untouched && !(passing && request.repeatable)) return undefined;
     if (code === "feature_disabled") return undefined;
     const wanted = retryAfter === undefined ? 0 : retryAfter * 1000;
     return wanted > patienceMs ? undefined : wanted + backoffMs(attempt, 200, 5_000);
@@ -98,7 +99,7 @@ export function createHttp(options: {
         try {
           return await once(request);
         } catch (error) {
-          const wait = pause(error, attempt, request.repeatable);
+          const wait = pause(error, attempt, request);
           // A repeated DELETE whose first answer was lost finds nothing: it is done.
           if (
             attempt > 0 &&

@@ -1,6 +1,7 @@
 import { backoffMs, unref } from "./backoff.js";
 import { AtelierError, endsSession, isPassing } from "./errors.js";
 import type { Tokens, User } from "./generated/api.js";
+import { createListeners } from "./listeners.js";
 import type { TokenStore } from "./token-store.js";
 
 /** Who is signed in, as listeners are told. */
@@ -40,6 +41,8 @@ export interface Session {
   /** The service said that this access token's session is over: ends it, unless another tab has signed in since. */
   refused(token: string, error: AtelierError): Promise<void>;
   onChange(listener: (state: SessionState) => void): () => void;
+  /** Calls `listener` with every new access token. */
+  onToken(listener: (token: string) => void): () => void;
   /** Stops renewing by itself. */
   close(): void;
 }
@@ -61,7 +64,8 @@ export function createSession(options: {
 }): Session {
   const { store, name, exchange } = options;
   const locks = (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks;
-  const listeners = new Set<(state: SessionState) => void>();
+  const changes = createListeners<SessionState>();
+  const tokens = createListeners<string>();
   let kept: Kept | undefined;
   let renewing: Promise<Kept> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -72,18 +76,16 @@ export function createSession(options: {
   loading.catch(() => undefined);
   const unwatch = store.watch?.(() => void Promise.resolve(store.get()).then((text) => adopt(parse(text))));
 
-  function tell(state: SessionState): void {
-    for (const listener of listeners) listener(state);
-  }
-
   /** Takes over what the store says; tells listeners when somebody came or went. */
   function adopt(next: Kept | undefined, reason?: AtelierError): void {
     const before = kept;
     kept = next;
     schedule();
+    if (next && before && next.accessToken !== before.accessToken) tokens.tell(next.accessToken);
     if (next && (before?.user.id !== next.user.id || before.user.version !== next.user.version))
-      tell({ status: "signed_in", user: next.user });
-    else if (!next && before) tell(reason ? { status: "signed_out", reason } : { status: "signed_out" });
+      changes.tell({ status: "signed_in", user: next.user });
+    else if (!next && before)
+      changes.tell(reason ? { status: "signed_out", reason } : { status: "signed_out" });
   }
 
   function schedule(): void {
@@ -136,9 +138,9 @@ export function createSession(options: {
       return stored;
     }
     const askedAt = Date.now();
-    let tokens: Tokens;
+    let pair: Tokens;
     try {
-      tokens = await exchange(stored.refreshToken);
+      pair = await exchange(stored.refreshToken);
     } catch (error) {
       if (error instanceof AtelierError && isOver(error)) {
         await store.remove();
@@ -146,7 +148,7 @@ export function createSession(options: {
       }
       throw error;
     }
-    const next = keep(stored.user, tokens, askedAt);
+    const next = keep(stored.user, pair, askedAt);
     await store.set(JSON.stringify(next));
     adopt(next);
     return next;
@@ -162,9 +164,9 @@ export function createSession(options: {
       return kept?.user;
     },
     ready: () => loading,
-    async begin(user, tokens) {
+    async begin(user, pair) {
       await loading;
-      const next = keep(user, tokens, Date.now());
+      const next = keep(user, pair, Date.now());
       failures = 0;
       await store.set(JSON.stringify(next));
       adopt(next);
@@ -196,10 +198,8 @@ export function createSession(options: {
       if (stored && stored.accessToken !== token) adopt(stored);
       else if (endsSession(error)) await end(error);
     },
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onChange: (listener) => changes.add(listener),
+    onToken: (listener) => tokens.add(listener),
     close() {
       closed = true;
       clearTimeout(timer);
