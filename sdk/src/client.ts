@@ -15,8 +15,8 @@ import {
   type Projects,
 } from "./projects.js";
 import { createRealtime, type Realtime } from "./realtime.js";
-import { createSession } from "./session.js";
-import { createSockets, type WebSocketConstructor } from "./sockets.js";
+import { createSession, type Session } from "./session.js";
+import { createSockets, type Sockets, type WebSocketConstructor } from "./sockets.js";
 import { defaultStore, type TokenStore } from "./token-store.js";
 import { createFiles, createWorkspaces, type Files, type Workspaces } from "./workspaces.js";
 
@@ -62,8 +62,16 @@ export interface Client {
   limits(): Promise<Operations["listLimits"]["reply"]>;
   /** Any operation of the OpenAPI document by its id, with tokens, retries and typed errors. */
   readonly call: Caller["call"];
+  /** What `atelier-client/document` is built on. */
+  readonly connection: Connection;
   /** Stops what runs by itself; the session stays where it is kept. */
   close(): void;
+}
+
+/** The session and the sockets of a client. */
+export interface Connection {
+  readonly session: Session;
+  readonly sockets: Sockets;
 }
 
 /** A client of the service at `url`. */
@@ -122,6 +130,7 @@ export function createClient(options: ClientOptions = {}): Client {
     },
     limits: () => caller.call("listLimits", {}),
     call: caller.call,
+    connection: { session, sockets },
     close() {
       for (const room of rooms) room.close();
       session.close();
