@@ -51,7 +51,11 @@ export function createDrafts(): Drafts {
       const held: unknown = await run<unknown>("readonly", (store) => store.get(name));
       return held instanceof Uint8Array ? held : undefined;
     },
-    save: async (name, state) => void (await run("readwrite", (store) => store.put(state, name))),
-    remove: async (name) => void (await run("readwrite", (store) => store.delete(name))),
+    async save(name, state) {
+      await run("readwrite", (store) => store.put(state, name));
+    },
+    async remove(name) {
+      await run("readwrite", (store) => store.delete(name));
+    },
   };
 }

@@ -317,8 +317,7 @@ export function openDocument(
     get error() {
       return error;
     },
-    subscribe: (name, handler) =>
-      (signals[name] as ReturnType<typeof createListeners<never>>).add(handler as never),
+    subscribe: (name, handler) => (signals[name] as ReturnType<typeof createListeners<never>>).add(handler),
     ready: () => when(() => loaded),
     saved: () => when(() => state === "saved"),
     close() {

@@ -90,3 +90,16 @@ export async function signUp(
   await page.getByRole("heading", { name: "Projects", level: 1 }).waitFor();
   return account;
 }
+
+/** Signs in by the form, on the way to an address of the console. */
+export async function signIn(
+  page: Page,
+  { email, password }: { readonly email: string; readonly password: string },
+  address: string,
+): Promise<void> {
+  await page.goto(`/sign-in?${new URLSearchParams({ back: address }).toString()}`);
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator(".topbar").waitFor();
+}

@@ -34,17 +34,26 @@ function memoryDrafts() {
 }
 
 /** Two members of a project with one file. */
-async function pair(options: { readonly throughProxy?: boolean; readonly role?: "collaborator" | "viewer" } = {}) {
+async function pair(
+  options: { readonly throughProxy?: boolean; readonly role?: "collaborator" | "viewer" } = {},
+) {
   const through = options.throughProxy ? { wsUrl: `ws://127.0.0.1:${proxy.port}` } : {};
   const [ada, bob] = [await kit.signUp("Ada Lovelace", through), await kit.signUp("Bob Kahn")];
   const project = await ada.projects.create({ name: "Engine" });
-  await ada.members.add(project.id, { email: bob.auth.user?.email ?? "", role: options.role ?? "collaborator" });
+  await ada.members.add(project.id, {
+    email: bob.auth.user?.email ?? "",
+    role: options.role ?? "collaborator",
+  });
   const { id: workspaceId } = await ada.workspaces.create(project.id, { name: "Space", settings: {} });
   await ada.files.write(workspaceId, "a.txt", "one\n");
   return { ada, bob, projectId: project.id, workspaceId };
 }
 
-async function opened(client: Client, workspaceId: string, drafts: Drafts | false = false): Promise<LiveDocument> {
+async function opened(
+  client: Client,
+  workspaceId: string,
+  drafts: Drafts | false = false,
+): Promise<LiveDocument> {
   const document = openDocument(client, workspaceId, "a.txt", { drafts });
   open.push(document);
   await document.ready();
@@ -87,7 +96,10 @@ describe("live documents of the client", () => {
     expect(mine.unsaved).toBe(true);
     await proxy.restore();
     await mine.saved();
-    await until(() => textOf(mine) === "zero\none\nthree\n" && textOf(theirs) === textOf(mine), "both have all of it");
+    await until(
+      () => textOf(mine) === "zero\none\nthree\n" && textOf(theirs) === textOf(mine),
+      "both have all of it",
+    );
     expect(await ada.files.read(workspaceId, "a.txt")).toBe("zero\none\nthree\n");
   });
 

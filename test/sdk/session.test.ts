@@ -24,7 +24,7 @@ function meddling(
     storage,
     retries: 0,
     fetch: async (input, init) => {
-      if (String(input).endsWith("/auth/refresh")) {
+      if ((input instanceof Request ? input.url : input.toString()).endsWith("/auth/refresh")) {
         refreshes += 1;
         const answer = meddle(refreshes);
         if (answer instanceof Error) throw answer;
@@ -155,7 +155,8 @@ describe("the session of the client", () => {
     try {
       const storage = memoryStore();
       const client = await kit.signUp("Ada", { storage });
-      const token = () => (JSON.parse(String(storage.get())) as { accessToken: string }).accessToken;
+      const token = () =>
+        (JSON.parse((storage.get() as string | undefined) ?? "{}") as { accessToken: string }).accessToken;
       const first = token();
       const begun = Date.now();
       await until(() => token() !== first, "the renewal");

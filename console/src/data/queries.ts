@@ -31,11 +31,6 @@ export const queries = {
       queryKey: ["project", id, "invitations"],
       queryFn: ({ signal }) => client.invitations.list(id, { limit: 100 }, { signal }).all(LIST_MOST),
     }),
-  presence: (id: string) =>
-    queryOptions({
-      queryKey: ["project", id, "presence"],
-      queryFn: ({ signal }) => client.projects.presence(id, { signal }),
-    }),
   workspaces: (projectId: string) =>
     queryOptions({
       queryKey: ["project", projectId, "workspaces"],
@@ -55,7 +50,11 @@ export const queries = {
     infiniteQueryOptions({
       queryKey: ["workspace", workspaceId, "versions", path],
       queryFn: ({ pageParam, signal }) =>
-        client.call("listVersions", { params: { workspaceId }, query: { path, limit: 50, cursor: pageParam }, signal }),
+        client.call("listVersions", {
+          params: { workspaceId },
+          query: { path, limit: 50, cursor: pageParam },
+          signal,
+        }),
       initialPageParam: undefined as string | undefined,
       getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
     }),
@@ -68,8 +67,13 @@ export const queries = {
     queryOptions({
       queryKey: ["workspace", workspaceId, "version", versionId, "diff"],
       queryFn: async ({ signal }) =>
-        (await client.call("diffVersion", { params: { workspaceId, versionId }, query: { against: "current" }, signal }))
-          .diff,
+        (
+          await client.call("diffVersion", {
+            params: { workspaceId, versionId },
+            query: { against: "current" },
+            signal,
+          })
+        ).diff,
       staleTime: 0,
     }),
   devices: () =>

@@ -36,6 +36,7 @@ export function CodeEditor({
   awareness,
   path,
   readOnly,
+  hidden,
   onRun,
   onTooMuch,
 }: {
@@ -43,6 +44,8 @@ export function CodeEditor({
   readonly awareness: Awareness;
   readonly path: string;
   readonly readOnly: boolean;
+  /** Kept as it is, out of sight. */
+  readonly hidden: boolean;
   /** Mod-Enter. */
   readonly onRun: () => void;
   /** More was pasted or dropped than one message can carry; nothing was put in. */
@@ -100,7 +103,7 @@ export function CodeEditor({
     view.current?.dispatch({ effects: access.current.reconfigure(accessOf(readOnly)) });
   }, [readOnly]);
 
-  return <div className="code-editor" ref={host} />;
+  return <div className="code-editor" ref={host} hidden={hidden} />;
 }
 
 function accessOf(readOnly: boolean): Extension {

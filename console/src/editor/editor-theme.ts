@@ -60,8 +60,6 @@ const look = EditorView.theme({
     border: "1px solid var(--border)",
     color: "var(--text-2)",
   },
-    background: "var(--diff-add-strong) !important",
-  },
 });
 
 const colours = HighlightStyle.define([

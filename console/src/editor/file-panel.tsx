@@ -109,7 +109,9 @@ export function FilePanel({
           trigger={(props) => <IconButton {...props} icon="dots" label="More for all files" small />}
         >
           {writes && <PanelItem icon="upload" label="Upload files" onClick={() => picker.current?.click()} />}
-          {writes && <PanelItem icon="archive" label="Import a zip" onClick={() => zipPicker.current?.click()} />}
+          {writes && (
+            <PanelItem icon="archive" label="Import a zip" onClick={() => zipPicker.current?.click()} />
+          )}
           <PanelItem icon="download" label="Download all as a zip" onClick={download.archive} />
         </Menu>
       </div>

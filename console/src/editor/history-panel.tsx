@@ -49,7 +49,8 @@ export function HistoryPanel({
         {!versions && !list.error && <Skeleton />}
         {versions?.length === 0 && (
           <Empty icon="history" title="No version yet">
-            Versions are kept by themselves while the file is edited. Save one now to have a place to come back to.
+            Versions are kept by themselves while the file is edited. Save one now to have a place to come
+            back to.
           </Empty>
         )}
         <ul className="list">

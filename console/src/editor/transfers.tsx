@@ -103,7 +103,10 @@ export function useDownload(workspace: Workspace): {
 }
 
 /** Takes the files of a zip into a workspace: all of them, or none. */
-export function useImport(workspaceId: string): { readonly begin: (zip: File) => void; readonly busy: boolean } {
+export function useImport(workspaceId: string): {
+  readonly begin: (zip: File) => void;
+  readonly busy: boolean;
+} {
   const take = useAction(
     async (zip: File) =>
       (

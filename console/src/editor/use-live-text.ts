@@ -1,42 +1,64 @@
-import { useQuery } from "@tanstack/react-query";
+import type { AtelierError } from "atelier-client";
+import { type LiveDocument, openDocument, type SaveState } from "atelier-client/document";
 import { useEffect, useState } from "react";
-import { Awareness } from "y-protocols/awareness";
-import * as Y from "yjs";
 import { client } from "../data/client.js";
-import type { SaveStateName } from "./save-state.js";
 
-/** An open text as the editor needs it. */
+/** An open text as a page shows it. */
 export interface LiveText {
-  readonly text: Y.Text | undefined;
-  readonly awareness: Awareness;
-  readonly state: SaveStateName;
-  readonly error: unknown;
-  readonly retry: () => void;
+  readonly document: LiveDocument | undefined;
+  /** Its content is here. */
+  readonly ready: boolean;
+  readonly state: SaveState;
+  readonly readOnly: boolean;
+  readonly unsaved: boolean;
+  /** Why it will not connect again. */
+  readonly ended: AtelierError | undefined;
 }
 
-/** The text of a file, to be read. */
-export function useLiveText(workspaceId: string, path: string): LiveText {
-  const [doc] = useState(() => new Y.Doc());
-  const [awareness] = useState(() => new Awareness(doc));
-  const [filled, setFilled] = useState(false);
-  const read = useQuery({
-    queryKey: ["workspace", workspaceId, "text", path],
-    queryFn: ({ signal }) => client.files.read(workspaceId, path, { signal }),
-  });
+const NOTHING: LiveText = {
+  document: undefined,
+  ready: false,
+  state: "loading",
+  readOnly: true,
+  unsaved: false,
+  ended: undefined,
+};
+
+/** Opens a file for as long as it is shown; `attempt` opens it anew when it changes. */
+export function useLiveText(workspaceId: string, path: string, attempt: number): LiveText {
+  const [live, setLive] = useState(NOTHING);
   useEffect(() => {
-    if (read.data === undefined) return;
-    const text = doc.getText("content");
-    doc.transact(() => {
-      text.delete(0, text.length);
-      text.insert(0, read.data);
-    });
-    setFilled(true);
-  }, [doc, read.data]);
-  return {
-    text: filled ? doc.getText("content") : undefined,
-    awareness,
-    state: "read-only",
-    error: read.error,
-    retry: () => void read.refetch(),
-  };
+    const document = openDocument(client, workspaceId, path);
+    let shown = true;
+    let ready = false;
+    const show = () => {
+      if (!shown) return;
+      const { state, readOnly, unsaved, closed, error } = document;
+      setLive({ document, ready, state, readOnly, unsaved, ended: closed ? error : undefined });
+    };
+    setLive({ ...NOTHING, document });
+    document.ready().then(
+      () => {
+        ready = true;
+        show();
+      },
+      () => show(),
+    );
+    const offs = [
+      document.subscribe("state", show),
+      document.subscribe("access", show),
+      document.subscribe("error", show),
+    ];
+    const warn = (event: BeforeUnloadEvent) => {
+      if (document.unsaved && document.state !== "offline") event.preventDefault();
+    };
+    window.addEventListener("beforeunload", warn);
+    return () => {
+      shown = false;
+      for (const off of offs) off();
+      window.removeEventListener("beforeunload", warn);
+      document.close();
+    };
+  }, [workspaceId, path, attempt]);
+  return live;
 }

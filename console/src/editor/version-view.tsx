@@ -50,7 +50,13 @@ export function VersionView({
           </button>
         </div>
         {writes && (
-          <Button small kind="primary" icon="history" busy={restore.isPending} onClick={() => restore.mutate(undefined)}>
+          <Button
+            small
+            kind="primary"
+            icon="history"
+            busy={restore.isPending}
+            onClick={() => restore.mutate(undefined)}
+          >
             Restore
           </Button>
         )}

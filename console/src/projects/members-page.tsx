@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { useState } from "react";
+import { useLive } from "../data/live-context.js";
 import { queries } from "../data/queries.js";
 import { PageHead } from "../shell/page.js";
 import { Button } from "../ui/button.js";
@@ -16,9 +17,9 @@ export function MembersPage() {
   const [inviting, setInviting] = useState(false);
   const project = useQuery(queries.project(projectId));
   const members = useQuery(queries.members(projectId));
-  const presence = useQuery(queries.presence(projectId));
+  const { presence } = useLive();
   const isOwner = project.data?.role === "owner";
-  const here = new Set(presence.data?.map(({ userId }) => userId));
+  const here = new Set(presence.map(({ userId }) => userId));
   return (
     <>
       <PageHead

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
+import { useLive } from "../data/live-context.js";
 import { queries } from "../data/queries.js";
 import { PageHead } from "../shell/page.js";
 import { Avatar, Avatars } from "../ui/avatar.js";
@@ -80,8 +81,8 @@ function Workspaces({ projectId }: { readonly projectId: string }) {
 
 function People({ projectId }: { readonly projectId: string }) {
   const members = useQuery(queries.members(projectId));
-  const presence = useQuery(queries.presence(projectId));
-  const here = presence.data ?? [];
+  const { presence } = useLive();
+  const here = presence;
   return (
     <section className="card" aria-labelledby="people">
       <div className="card-head">

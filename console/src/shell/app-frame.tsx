@@ -1,13 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { Outlet, useMatches, useParams, useRouterState } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
+import { useLiveProject } from "../data/live.js";
+import { LiveContext } from "../data/live-context.js";
 import { queries } from "../data/queries.js";
 import { useUser } from "../data/session.js";
 import { IconButton } from "../ui/button.js";
 import { AccountMenu } from "./account-menu.js";
 import { Drawer } from "./drawer.js";
-import { OfflineBanner } from "./offline-banner.js";
+import { LiveBanner } from "./live-banner.js";
 import { type Crumb, Crumbs } from "./page.js";
+import { PresenceBar } from "./presence-bar.js";
 import { Sidebar } from "./sidebar.js";
 
 /** The frame around every page of somebody who is signed in. */
@@ -17,6 +20,7 @@ export function AppFrame() {
   const workspace = useQuery({ ...queries.workspace(workspaceId ?? ""), enabled: workspaceId !== undefined });
   const projectId = inPath ?? workspace.data?.projectId;
   const project = useQuery({ ...queries.project(projectId ?? ""), enabled: projectId !== undefined });
+  const live = useLiveProject(user ? projectId : undefined);
   const [drawer, setDrawer] = useState(false);
   const path = useRouterState({ select: ({ location }) => location.pathname });
   useEffect(() => setDrawer(false), [path]);
@@ -25,28 +29,31 @@ export function AppFrame() {
   if (!user) return null;
   const sidebar = <Sidebar project={project.data} />;
   return (
-    <div className={workspaceId ? "shell shell-rail" : "shell"}>
-      <a className="skip-link" href="#main">
-        Skip to the content
-      </a>
-      {sidebar}
-      <div className="main">
-        <header className="topbar">
-          <IconButton icon="menu" label="Menu" className="menu-button" onClick={() => setDrawer(true)} />
-          <Crumbs steps={steps} />
-          <AccountMenu user={user} />
-        </header>
-        <OfflineBanner />
-        {workspaceId ? (
-          <Outlet />
-        ) : (
-          <main className="page" id="main" tabIndex={-1}>
+    <LiveContext value={live}>
+      <div className={workspaceId ? "shell shell-rail" : "shell"}>
+        <a className="skip-link" href="#main">
+          Skip to the content
+        </a>
+        {sidebar}
+        <div className="main">
+          <header className="topbar">
+            <IconButton icon="menu" label="Menu" className="menu-button" onClick={() => setDrawer(true)} />
+            <Crumbs steps={steps} />
+            <PresenceBar people={live.presence.filter(({ userId }) => userId !== user.id)} />
+            <AccountMenu user={user} />
+          </header>
+          <LiveBanner live={live} />
+          {workspaceId ? (
             <Outlet />
-          </main>
-        )}
+          ) : (
+            <main className="page" id="main" tabIndex={-1}>
+              <Outlet />
+            </main>
+          )}
+        </div>
+        {drawer && <Drawer onClose={() => setDrawer(false)}>{sidebar}</Drawer>}
       </div>
-      {drawer && <Drawer onClose={() => setDrawer(false)}>{sidebar}</Drawer>}
-    </div>
+    </LiveContext>
   );
 }
 
