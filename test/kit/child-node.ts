@@ -109,7 +109,7 @@ export async function startChildNode(options: {
     },
     folder,
   );
-  const [, httpUrl = ""] = await child.says(/is ready\.\s+API\s+(http:\/\/\S+?)\/api\/v1\s/);
+  const [, httpUrl = ""] = await child.says(/is ready\.[\s\S]*?API\s+(http:\/\/\S+?)\/api\/v1\s/);
   return {
     pid: child.process.pid ?? 0,
     httpUrl,
