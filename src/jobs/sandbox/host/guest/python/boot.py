@@ -23,7 +23,7 @@ OUT_OF_MEMORY = b"m"
 NOTHING_YET = b"-"
 # What programs ask for most, loaded one by one while there is no program yet.
 LIKELY = (
-    "re traceback json collections random datetime dataclasses typing string decimal statistics asyncio".split()
+    "re traceback json collections random datetime dataclasses typing string asyncio".split()
 )
 host = os.open("/dev/sandbox", os.O_RDWR)
 
