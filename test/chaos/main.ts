@@ -1,11 +1,12 @@
 import { randomOf } from "../kit/random.js";
 import { documents } from "./experiments/documents.js";
+import { events } from "./experiments/events.js";
 import { BREAKAGES, type BreakName } from "./kit/breakage.js";
 import type { Experiment } from "./kit/experiment.js";
 import { type Outcome, printTable } from "./kit/table.js";
 import { holds } from "./kit/verdict.js";
 
-const EXPERIMENTS: readonly Experiment[] = [documents];
+const EXPERIMENTS: readonly Experiment[] = [documents, events];
 const USAGE = `npm run chaos -- [--set=ci|nightly|all] [--experiment=name,…] [--seed=n] [--kills=n] [--broken=${Object.keys(BREAKAGES).join("|")}]`;
 
 const options = new Map(
