@@ -1,4 +1,5 @@
 import { randomOf } from "../kit/random.js";
+import { degradation } from "./experiments/degradation.js";
 import { documents } from "./experiments/documents.js";
 import { events } from "./experiments/events.js";
 import { BREAKAGES, type BreakName } from "./kit/breakage.js";
@@ -6,8 +7,8 @@ import type { Experiment } from "./kit/experiment.js";
 import { type Outcome, printTable } from "./kit/table.js";
 import { holds } from "./kit/verdict.js";
 
-const EXPERIMENTS: readonly Experiment[] = [documents, events];
-const USAGE = `npm run chaos -- [--set=ci|nightly|all] [--experiment=name,…] [--seed=n] [--kills=n] [--broken=${Object.keys(BREAKAGES).join("|")}]`;
+const EXPERIMENTS: readonly Experiment[] = [documents, events, degradation];
+const USAGE = `npm run chaos -- [--set=ci|nightly|all] [--experiment=name,…] [--seed=n] [--kills=n] [--write] [--broken=${Object.keys(BREAKAGES).join("|")}]`;
 
 const options = new Map(
   process.argv.slice(2).map((word) => {
@@ -15,7 +16,7 @@ const options = new Map(
     return [name ?? word, value] as const;
   }),
 );
-const KNOWN = new Set(["set", "experiment", "seed", "kills", "broken"]);
+const KNOWN = new Set(["set", "experiment", "seed", "kills", "broken", "--write"]);
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
 function refuse(reason: string): never {
@@ -30,7 +31,7 @@ function choose(): Experiment[] {
   const unknown = names?.find((name) => !EXPERIMENTS.some((each) => each.name === name));
   if (unknown !== undefined) refuse(`There is no experiment ${unknown}.`);
   if (names) return EXPERIMENTS.filter(({ name }) => names.includes(name));
-  if (broken) return [documents];
+  if (broken) return EXPERIMENTS.filter(({ name }) => name === BREAKAGES[broken].experiment);
   const set = options.get("set") ?? "ci";
   if (!["ci", "nightly", "all"].includes(set)) refuse(`There is no set ${set}.`);
   return EXPERIMENTS.filter((each) => set === "all" || each.set === set);
@@ -61,6 +62,7 @@ async function carryOut(experiment: Experiment): Promise<Outcome> {
     seed,
     kills: number("kills"),
     broken,
+    write: options.has("--write"),
     say: (text: string) => say(`  ${text}`),
     keepLogs: (folder: string) => say(`  the logs of the nodes are in ${folder}`),
   };
@@ -81,7 +83,7 @@ async function carryOut(experiment: Experiment): Promise<Outcome> {
 function expected({ verdict, skipped }: Outcome): boolean {
   if (skipped !== undefined) return true;
   if (!verdict) return false;
-  return broken ? verdict.counts[BREAKAGES[broken]] > 0 : holds(verdict);
+  return broken ? verdict.counts[BREAKAGES[broken].count] > 0 : holds(verdict);
 }
 
 // Every provider and every server that was started waits for the end of this process.
@@ -95,7 +97,7 @@ for (const experiment of choose()) outcomes.push(await carryOut(experiment));
 printTable(outcomes, say);
 const failed = outcomes.filter((outcome) => !expected(outcome));
 if (broken !== undefined) {
-  const count = BREAKAGES[broken];
+  const { count } = BREAKAGES[broken];
   say(
     failed.length === 0
       ? `The defect ${broken} was found out: ${count} is not 0.`

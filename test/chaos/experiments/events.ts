@@ -12,6 +12,7 @@ const DEFAULT_KILLS = 12;
 const FOLLOWERS = 12;
 const ROW_WRITERS = 4;
 const SETTLE_MS = 40_000;
+const TOLD_MS = 10_000;
 /** What a client may be answered while things break; anything else is a broken promise. */
 const TRY_AGAIN = new Set([409, 503]);
 
@@ -23,7 +24,7 @@ export const events: Experiment = {
   limitSeconds: 300,
   async run(setting) {
     // What an acknowledged event stands on must be on disk: `everysec` may forget a second of it, and says so by a resync.
-    const site = await startSite({ redis: { persistent: true } });
+    const site = await startSite({ redis: { persistent: true }, broken: setting.broken });
     const findings = new Findings();
     let whole = false;
     try {
@@ -153,8 +154,13 @@ async function openRun(site: Site, setting: Setting, findings: Findings) {
         client.events
           .filter(({ type }) => type === "workspace_created")
           .map(({ payload }) => String(payload.workspaceId));
-      for (const client of followers)
-        await client.until(() => new Set(told(client)).size >= ids.length, "every workspace", SETTLE_MS);
+      await Promise.all(
+        followers.map((client) =>
+          client
+            .until(() => new Set(told(client)).size >= ids.length, "every workspace", TOLD_MS)
+            .catch(() => findings.expect(false, `${client.name} was not told of every workspace`)),
+        ),
+      );
       findings.fact(`everybody has everything after ${((performance.now() - begun) / 1_000).toFixed(1)} s`);
 
       for (const fault of findFaults(followers))

@@ -25,6 +25,16 @@ const DEFECTS = {
     file: "/dist/documents/room.js",
     lines: [["        if (!client.mayWrite) {\n", "        if (client.mayWrite === undefined) {\n"]],
   },
+  // An event whose consumer failed is passed over.
+  "events-passed-over": {
+    file: "/dist/events/dispatcher.js",
+    lines: [
+      [
+        "            await consumer.handle(events);\n",
+        "            await consumer.handle(events).catch(() => undefined);\n",
+      ],
+    ],
+  },
   // What pub/sub lost is not looked for in the log.
   "no-repair": {
     file: "/dist/documents/rooms.js",

@@ -1,11 +1,12 @@
 import type { Count } from "./verdict.js";
 
-/** Defects a node can be given on purpose, and the count each must raise: an experiment that does not see them is blind. */
+/** Defects a node can be given on purpose, the experiment that must fail, and the count that must tell: else the checker is blind. */
 export const BREAKAGES = {
-  "ack-before-commit": "LOST",
-  "viewers-write": "GHOST",
-  "no-repair": "DIVERGED",
-} as const satisfies Record<string, Count>;
+  "ack-before-commit": { experiment: "documents", count: "LOST" },
+  "viewers-write": { experiment: "documents", count: "GHOST" },
+  "no-repair": { experiment: "documents", count: "DIVERGED" },
+  "events-passed-over": { experiment: "events", count: "LOST" },
+} as const satisfies Record<string, { readonly experiment: string; readonly count: Count }>;
 
 /** One of {@link BREAKAGES}. */
 export type BreakName = keyof typeof BREAKAGES;

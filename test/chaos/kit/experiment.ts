@@ -12,6 +12,8 @@ export interface Setting {
   /** Kills of nodes that were asked for; default: as many as the experiment thinks fit. */
   readonly kills: number | undefined;
   readonly broken: BreakName | undefined;
+  /** What is published is written anew, not compared. */
+  readonly write: boolean;
   /** One line of what happens. */
   say(text: string): void;
   /** Told where logs were kept. */
