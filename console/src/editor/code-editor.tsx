@@ -82,6 +82,7 @@ export function CodeEditor({
           grammar.of([]),
           access.current.of(accessOf(initial.current)),
           EditorView.contentAttributes.of({
+            tabindex: "0",
             "aria-label": `${path}, text editor. Escape, then Tab, leaves it.`,
           }),
         ],
@@ -107,11 +108,7 @@ export function CodeEditor({
 }
 
 function accessOf(readOnly: boolean): Extension {
-  return [
-    EditorState.readOnly.of(readOnly),
-    EditorView.editable.of(!readOnly),
-    readOnly ? EditorView.contentAttributes.of({ tabindex: "0" }) : [],
-  ];
+  return [EditorState.readOnly.of(readOnly), EditorView.editable.of(!readOnly)];
 }
 
 function editing(): Extension {

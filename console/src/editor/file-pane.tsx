@@ -67,7 +67,7 @@ function TextPane({ workspace, path, files, writes, onClose }: PaneProps) {
   const textOf = () => document.text.toJSON();
   const reopen = () => setAttempt(attempt + 1);
   return (
-    <div className="pane">
+    <div className={history ? "pane pane-history" : "pane"}>
       <div className="pane-bar">
         <span className="pane-path truncate grow">{path}</span>
         <PeopleHere awareness={document.awareness} />

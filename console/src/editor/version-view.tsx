@@ -97,7 +97,7 @@ function Difference({ diff }: { readonly diff: FileVersionDiff }) {
       {diff.hunks.map((hunk, index) => (
         <div key={hunk.lines.map(({ from, to }) => `${from}:${to}`).join()} className="diff-hunk">
           {index > 0 && <div className="diff-gap">⋯</div>}
-          {hunk.lines.map(({ kind, from, to, text }) => {
+          {towardsNow(hunk.lines).map(({ kind, from, to, text }) => {
             const since = kind === "removed" ? "added" : kind === "added" ? "removed" : "same";
             return (
               <div key={`${kind} ${from} ${to}`} className={`diff-line diff-${since}`}>
@@ -117,4 +117,23 @@ function Difference({ diff }: { readonly diff: FileVersionDiff }) {
       {diff.truncated && <p className="card-body muted">There is more; only the beginning is shown.</p>}
     </div>
   );
+}
+
+type Line = FileVersionDiff["hunks"][number]["lines"][number];
+
+/** Where lines were replaced, what went comes before what came. */
+function towardsNow(lines: readonly Line[]): readonly Line[] {
+  const ordered: Line[] = [];
+  let came: Line[] = [];
+  for (const line of lines) {
+    if (line.kind === "removed") came.push(line);
+    else {
+      if (line.kind === "same") {
+        ordered.push(...came);
+        came = [];
+      }
+      ordered.push(line);
+    }
+  }
+  return [...ordered, ...came];
 }

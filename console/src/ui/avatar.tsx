@@ -36,9 +36,8 @@ export function Avatar({
       title={name}
       role="img"
       aria-label={name}
-    >
-      {initials(name)}
-    </span>
+      data-initials={initials(name)}
+    />
   );
 }
 
