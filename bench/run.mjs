@@ -41,7 +41,7 @@ const { LOAD_CORE, pinSelf } = await import("./kit/process.mjs");
 const { printTable, tableLines, tableNote, writePage } = await import("./kit/report.mjs");
 const { Rounds, Skipped } = await import("./kit/rounds.mjs");
 const rows = await Promise.all(
-  ["f1", "f2", "f4", "f8", "f9", "f10", "slow", "h1", "h2", "s1"].map(
+  ["f1", "f2", "f4", "f8", "f9", "f10", "slow", "h1", "h2", "s1", "c1"].map(
     async (name) => (await import(`./rows/${name}.mjs`)).row,
   ),
 );

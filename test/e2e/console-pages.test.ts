@@ -14,6 +14,7 @@ const RESET = `rst1.00000000-0000-4000-8000-000000000000.${"A".repeat(43)}`;
 
 interface World {
   readonly ada: Person;
+  readonly bob: Person;
   readonly projectId: string;
   readonly workspaceId: string;
   readonly jobId: string;
@@ -23,7 +24,7 @@ interface Shown {
   readonly name: string;
   readonly address: (world: World) => string;
   /** Until then the page is not what it will be. */
-  readonly until: (page: Page) => Promise<unknown>;
+  readonly until: (page: Page, bob: Page) => Promise<unknown>;
   readonly signedOut?: boolean;
 }
 
@@ -91,11 +92,15 @@ const PAGES: readonly Shown[] = [
   {
     name: "workspace",
     address: ({ workspaceId }) => addressOf(workspaceId, MAIN),
-    until: async (page) => {
+    until: async (page, bob) => {
       await page.locator(".save-state[data-state=saved]").waitFor();
       if (!(await page.locator(".run").isVisible())) await page.getByRole("button", { name: "Run" }).click();
       await page.getByRole("button", { name: "Run", exact: true }).click();
       await page.getByText("The program ended well.").waitFor({ timeout: 30_000 });
+      await bob.locator(".cm-content").focus();
+      for (let line = 1; line < 7; line++) await bob.keyboard.press("ArrowDown");
+      await bob.keyboard.press("Shift+End");
+      await page.locator(".remote-caret-fresh").waitFor({ state: "attached" });
     },
   },
   {
@@ -154,6 +159,7 @@ suite("every page of the console (needs Chromium)", () => {
   let world: World;
   let inside: Window;
   let outside: Window;
+  let beside: Window;
   beforeAll(async () => {
     node = await startTestNode();
     browser = await launchBrowser();
@@ -161,6 +167,9 @@ suite("every page of the console (needs Chromium)", () => {
     outside = await openWindow(browser, node.httpUrl);
     inside = await openWindow(browser, node.httpUrl);
     await signIn(inside.page, world.ada, "/projects");
+    beside = await openWindow(browser, node.httpUrl);
+    await signIn(beside.page, world.bob, addressOf(world.workspaceId, MAIN));
+    await beside.page.locator(".cm-content").waitFor();
   }, 120_000);
   afterAll(async () => {
     await browser?.close();
@@ -176,7 +185,7 @@ suite("every page of the console (needs Chromium)", () => {
       // From nowhere, so that a fragment alone is a new page too.
       await page.goto("about:blank");
       await page.goto(`${node.httpUrl}${address(world)}`);
-      await shown(page);
+      await shown(page, beside.page);
       const found: string[] = [];
       for (const { look, width, height, theme } of LOOKS) {
         await page.setViewportSize({ width, height });
@@ -245,5 +254,5 @@ async function makeWorld(node: TestNode): Promise<World> {
     "the run",
     30_000,
   );
-  return { ada, projectId, workspaceId, jobId };
+  return { ada, bob, projectId, workspaceId, jobId };
 }

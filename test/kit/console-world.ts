@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import type { Person } from "./api.js";
 import type { TestNode } from "./app.js";
@@ -78,4 +79,31 @@ export function editorText(page: Page): Promise<string> {
 /** Waits until the editor says that everything is kept. */
 export async function untilSaved(page: Page): Promise<void> {
   await page.locator('.save-state[data-state="saved"]').waitFor();
+}
+
+/** Types at the beginning of the editor, or where its cursor is. */
+export async function typeInto(page: Page, text: string): Promise<void> {
+  await page.locator(".cm-content").focus();
+  await page.keyboard.type(text);
+}
+
+/** A port nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Waits until what was typed without a connection is kept in the browser. */
+export async function untilDraft(page: Page): Promise<void> {
+  await page.waitForFunction(`new Promise((resolve) => {
+    const request = indexedDB.open("atelier-drafts", 1);
+    request.onerror = () => resolve(false);
+    request.onsuccess = () => {
+      const count = request.result.transaction("drafts").objectStore("drafts").count();
+      count.onsuccess = () => resolve(count.result > 0);
+    };
+  })`);
 }

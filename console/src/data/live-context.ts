@@ -3,6 +3,7 @@ import type { LiveProject } from "./live.js";
 
 /** The live side of the project whose page is shown. */
 export const LiveContext = createContext<LiveProject>({
+  on: () => () => undefined,
   state: "none",
   presence: [],
   error: undefined,

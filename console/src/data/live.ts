@@ -5,6 +5,8 @@ import { client } from "./client.js";
 
 /** The live side of the project at hand. */
 export interface LiveProject {
+  /** Calls `handler` with every event of this type; answers what ends that. */
+  readonly on: (type: string, handler: (event: ProjectEvent) => void) => () => void;
   readonly state: LinkState | "none";
   readonly presence: readonly PresentUser[];
   /** Why it ended for good. */
@@ -13,7 +15,13 @@ export interface LiveProject {
   readonly degraded: string | undefined;
 }
 
-const NONE: LiveProject = { state: "none", presence: [], error: undefined, degraded: undefined };
+const NONE: LiveProject = {
+  on: () => () => undefined,
+  state: "none",
+  presence: [],
+  error: undefined,
+  degraded: undefined,
+};
 /** Many events at once have a list read anew once. */
 const SETTLE_MS = 150;
 
@@ -26,7 +34,7 @@ export function useLiveProject(projectId: string | undefined): LiveProject {
     const room = client.realtime(projectId);
     const stale = createStale(queryClient);
     const show = (change: Partial<LiveProject>) => setLive((before) => ({ ...before, ...change }));
-    setLive({ ...NONE, state: room.state });
+    setLive({ ...NONE, on: (type, handler) => room.on(type, handler), state: room.state });
     room.subscribe("state", (state) => {
       show({ state });
       // Whatever happened while nobody listened is in the lists.

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react";
+import { useLive } from "../data/live-context.js";
 import { queries } from "../data/queries.js";
 import { mayWrite } from "../projects/role-badge.js";
 import { useTitle } from "../shell/page.js";
@@ -51,6 +52,22 @@ export function WorkspacePage() {
   useEffect(() => {
     if (active) tabs.add(active);
   }, [active, tabs]);
+  const moved = useCallback(
+    (from: string, to: string) => {
+      tabs.move(from, to);
+      if (active && (active === from || active.startsWith(`${from}/`)))
+        open(`${to}${active.slice(from.length)}`);
+    },
+    [tabs, active, open],
+  );
+  const { on } = useLive();
+  useEffect(
+    () =>
+      on("file_renamed", ({ payload: { workspaceId: where, from, to } }) => {
+        if (where === workspaceId && typeof from === "string" && typeof to === "string") moved(from, to);
+      }),
+    [on, moved, workspaceId],
+  );
 
   if (workspace.error)
     return (
@@ -69,11 +86,7 @@ export function WorkspacePage() {
         active={active}
         writes={writes}
         onOpen={open}
-        onMoved={(from, to) => {
-          tabs.move(from, to);
-          if (active && (active === from || active.startsWith(`${from}/`)))
-            open(`${to}${active.slice(from.length)}`);
-        }}
+        onMoved={moved}
         onDeleted={(path) => {
           for (const each of tabs.paths) if (each === path || each.startsWith(`${path}/`)) close(each);
         }}

@@ -97,7 +97,7 @@ function optionsOf(
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     scales: {
       x: { range: (_plot, _min, max) => [max - SPAN, max] },
       y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.15)] },
