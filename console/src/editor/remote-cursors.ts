@@ -138,7 +138,7 @@ class RemoteCursors {
       if (left > 0) soonest = Math.min(soonest, left);
       const colour = colourOf(user?.id ?? String(client));
       if (anchor !== head) {
-        const attributes = { style: `background-color: ${colour}38` };
+        const attributes = { style: `background-color: ${colour}26` };
         ranges.push(Decoration.mark({ attributes }).range(Math.min(anchor, head), Math.max(anchor, head)));
       }
       const widget = new Caret(user?.name ?? "Somebody", colour, left > 0);
