@@ -204,7 +204,9 @@ function realtimeOf(
       socketsPerUser: config.WS_SOCKETS_PER_USER,
       pendingUpgrades: 2_000,
     },
-    allowedOrigins: config.CORS_ORIGIN,
+    // The console comes from here, and speaks to the sockets whatever other pages may.
+    allowedOrigins:
+      config.CORS_ORIGIN.length === 0 ? [] : [...config.CORS_ORIGIN, new URL(config.publicUrl).origin],
     recorded: (event) => recorder.record(event),
     observer: deps.socketObserver,
   });

@@ -153,7 +153,10 @@ describe("bodies", () => {
           expectRefusal(operation, answer);
         }
       });
-      expect((await send(node.httpUrl, operation, call)).status).toBeLessThan(300);
+      const { status } = await send(node.httpUrl, operation, call);
+      // The link that was never made is the one request here that is whole and is refused all the same.
+      if (operation.operationId === "signInByLink") expect(status).toBe(410);
+      else expect(status).toBeLessThan(300);
     },
   );
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { brotliCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { WebSocket } from "ws";
 import { startTestNode, type TestNode } from "../kit/app.js";
 
 const BROWSER = { accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" };
@@ -108,6 +109,28 @@ describe("the console's files", () => {
     const home = await fetch(`${bare.httpUrl}/`, { headers: BROWSER, redirect: "manual" });
     expect([home.status, home.headers.get("location")]).toEqual([302, "/api/docs"]);
     expect((await fetch(`${bare.httpUrl}/projects`, { headers: BROWSER })).status).toBe(404);
+  });
+
+  it("[CON7] its own page opens sockets also where CORS_ORIGIN names other pages; strangers are refused", async () => {
+    const env = { CORS_ORIGIN: "https://app.example", PUBLIC_URL: "https://atelier.example" };
+    const strict = await startTestNode({ consoleFolder: folder, env });
+    try {
+      const ada = await strict.api.person();
+      const address = `${strict.wsUrl}/?token=${ada.token}&projectId=${await strict.api.project(ada)}`;
+      const outcome = (origin: string) =>
+        new Promise((resolve) => {
+          const socket = new WebSocket(address, { origin });
+          socket.on("message", () => socket.close());
+          socket.on("close", () => resolve("opened"));
+          socket.on("error", () => undefined);
+          socket.on("unexpected-response", (_request, { statusCode }) => resolve(statusCode));
+        });
+      expect(await outcome("https://atelier.example")).toBe("opened");
+      expect(await outcome("https://app.example")).toBe("opened");
+      expect(await outcome("https://evil.example")).toBe(403);
+    } finally {
+      await strict.stop();
+    }
   });
 
   it("[CON6] tells browsers the sockets' public address when there is one", async () => {

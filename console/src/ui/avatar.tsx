@@ -12,11 +12,19 @@ const COLOURS = [
   "#a8352a",
 ] as const;
 
-/** The colour of a person, the same everywhere. */
+const given = new Map<string, string>();
+
+/** The colour of a person, the same everywhere on this page; two people share one only when there are more of them than colours. */
 export function colourOf(id: string): string {
+  const known = given.get(id);
+  if (known) return known;
   let hash = 0;
-  for (const character of id) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
-  return COLOURS[hash % COLOURS.length] ?? COLOURS[0];
+  for (const character of id) hash = (Math.imul(hash, 31) + (character.codePointAt(0) ?? 0)) >>> 0;
+  const taken = new Set(given.values());
+  const order = COLOURS.map((_colour, index) => COLOURS[(hash + index) % COLOURS.length] ?? COLOURS[0]);
+  const colour = order.find((each) => !taken.has(each)) ?? order[0] ?? COLOURS[0];
+  given.set(id, colour);
+  return colour;
 }
 
 /** A person as initials on their colour. */
