@@ -39,12 +39,36 @@ export function createDispatcher(deps: {
   logger: Logger;
 }): Dispatcher {
   const { database, outbox, consumers, logger } = deps;
-  const wakers = new Set<() => void>();
+  /** Loops that rest, by consumer. */
+  const resting = new Map<string, { readonly wakeable: boolean; readonly wake: () => void }>();
   let stopping = false;
   let loops: Promise<void>[] = [];
+  let poll: NodeJS.Timeout | undefined;
+  let looking: Promise<void> | undefined;
+  /** Counts commits with events, so that one that falls into a step is not left to the poll. */
+  let commits = 0;
   const wake = () => {
-    for (const waker of wakers) waker();
+    commits += 1;
+    for (const loop of resting.values()) if (loop.wakeable || stopping) loop.wake();
   };
+
+  /** Asks once for all loops that rest, whether one of them has missed something. */
+  async function look(): Promise<void> {
+    const idle = [...resting].flatMap(([name, { wakeable }]) => (wakeable ? [name] : []));
+    if (idle.length === 0) return;
+    for (const name of await outbox.waiting(idle)) resting.get(name)?.wake();
+  }
+
+  function pollLater(): void {
+    poll = setTimeout(() => {
+      // A database that is away is the loops' to complain of: they find out when there is something to do.
+      looking = look()
+        .catch(() => undefined)
+        .then(() => {
+          if (!stopping) pollLater();
+        });
+    }, POLL_MS);
+  }
 
   /** Handles one batch. `contended`: another node was giving out positions, and there may be more in a moment. */
   async function step(consumer: EventConsumer): Promise<"handled" | "idle" | "contended"> {
@@ -69,6 +93,7 @@ export function createDispatcher(deps: {
     let failures = 0;
     while (!stopping) {
       let outcome: Awaited<ReturnType<typeof step>> = "idle";
+      const before = commits;
       try {
         outcome = await step(consumer);
         if (failures > 0) logger.info("event consumer recovered", { consumer: consumer.name });
@@ -79,30 +104,24 @@ export function createDispatcher(deps: {
           logger.warn("event consumer failed; will try again", { consumer: consumer.name, failures, error });
         }
       }
-      if (outcome === "handled") continue;
-      await sleep(restAfter(outcome, failures), failures === 0);
+      if (outcome === "handled" || (failures === 0 && commits !== before)) continue;
+      if (failures > 0)
+        await rest(consumer, Math.min(MAX_BACKOFF_MS, 100 * 2 ** Math.min(failures, 6)), false);
+      else await rest(consumer, outcome === "contended" ? CONTENDED_MS : undefined, true);
     }
   }
 
-  function restAfter(outcome: "idle" | "contended", failures: number): number {
-    if (failures > 0) return Math.min(MAX_BACKOFF_MS, 100 * 2 ** Math.min(failures, 6));
-    return outcome === "contended" ? CONTENDED_MS : POLL_MS;
-  }
-
-  function sleep(ms: number, wakeable: boolean): Promise<void> {
+  /** Until it is woken, or `ms` have passed. */
+  function rest({ name }: EventConsumer, ms: number | undefined, wakeable: boolean): Promise<void> {
     if (stopping) return Promise.resolve();
     return new Promise((resolve) => {
-      const done = () => {
+      const wake = () => {
         clearTimeout(timer);
-        wakers.delete(done);
-        wakers.delete(stopOnly);
+        resting.delete(name);
         resolve();
       };
-      const stopOnly = () => {
-        if (stopping) done();
-      };
-      const timer = setTimeout(done, ms);
-      wakers.add(wakeable ? done : stopOnly);
+      const timer = ms === undefined ? undefined : setTimeout(wake, ms);
+      resting.set(name, { wakeable, wake });
     });
   }
 
@@ -111,6 +130,7 @@ export function createDispatcher(deps: {
       for (const consumer of consumers) await outbox.register(consumer.name);
       outbox.onCommit(wake);
       loops = consumers.map((consumer) => loop(consumer));
+      pollLater();
     },
     async drained(timeoutMs) {
       const deadline = Date.now() + timeoutMs;
@@ -122,8 +142,9 @@ export function createDispatcher(deps: {
     },
     async stop() {
       stopping = true;
+      clearTimeout(poll);
       wake();
-      await Promise.all(loops);
+      await Promise.all([...loops, looking]);
     },
   };
 }

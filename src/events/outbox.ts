@@ -30,6 +30,8 @@ export interface Outbox {
 
 /** What the dispatcher reads. */
 export interface OutboxReader {
+  /** Those of these consumers that have something to do, in one statement. */
+  waiting(consumers: readonly string[]): Promise<readonly string[]>;
   /** Gives committed events their positions, at most `limit`; false when another node is at it. */
   number(limit: number): Promise<boolean>;
   /** Events after the consumer's cursor. */
@@ -73,6 +75,14 @@ export function createOutbox(deps: { database: Database; clock: Clock }): Outbox
     },
     onCommit(listener) {
       listeners.push(listener);
+    },
+    async waiting(consumers) {
+      const result = await raw<{ consumer: string }>`
+        select consumer from outbox_cursors
+        where consumer = any(${consumers}) and (
+          position < (select position from outbox_cursors where consumer = '')
+          or exists (select 1 from outbox where position is null))`.execute(database.tables<OutboxTables>());
+      return result.rows.map(({ consumer }) => consumer);
     },
     number: (limit) =>
       database.transaction(async (tx) => {
