@@ -10,6 +10,7 @@ export function trustSetting(trustProxy: string | undefined): number | string[] 
 /** The client's address of a request that does not go through Express, by the same rule. */
 export function createAddressOf(trustProxy: string | undefined): (request: IncomingMessage) => string {
   const setting = trustSetting(trustProxy);
+  if (setting === 0) return (request) => request.socket.remoteAddress ?? "";
   const trust =
     typeof setting === "number"
       ? (_address: string, hop: number) => hop < setting

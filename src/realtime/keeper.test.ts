@@ -8,7 +8,7 @@ describe("keep", () => {
   const watched = () => {
     const made = createTestPeer();
     const written: Buffer[] = [];
-    made.transport.write = (frames) => void written.push(frames);
+    made.transport.write = (frames) => written.push(frames) > 0;
     made.peer.heardAt = start;
     return { ...made, written };
   };

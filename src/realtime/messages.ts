@@ -1,4 +1,3 @@
-import { v7 } from "uuid";
 import { AppError } from "../errors.js";
 import type { AuthzWatch } from "../events/authz-watch.js";
 import { parseJsonText } from "../http/json-body.js";
@@ -33,6 +32,7 @@ export function createMessageHandler(deps: {
   hub: Hub;
   authzWatch: Pick<AuthzWatch, "fresh">;
   authenticateToken: AuthenticateToken;
+  newId: () => string;
   clock: Clock;
   /** A history event was appended: feeds the activity log, off the socket path. */
   recorded: (event: EventBody) => void;
@@ -89,7 +89,7 @@ export function createMessageHandler(deps: {
       throw new AppError("forbidden", { detail: "Viewers do not send events." });
     requireFresh();
     const started = performance.now();
-    const event: EventBody = { ...stamp(peer, message), id: v7() };
+    const event: EventBody = { ...stamp(peer, message), id: deps.newId() };
     const append = hub.publish(event, messageKey(peer.userId, messageId, event.id)).then(
       (appended) => {
         hub.opened(peer.projectId)?.acknowledge(peer, messageId, appended);

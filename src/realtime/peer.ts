@@ -8,8 +8,8 @@ import type { TokenBucket } from "./token-bucket.js";
 
 /** The bytes' way to one client; a WebSocket in the server, anything in a test. */
 export interface Transport {
-  /** Queues whole frames for sending. */
-  write(frames: Buffer): void;
+  /** Queues whole frames for sending; false when some bytes had to wait, so that looking at {@link queuedBytes} is worth it. */
+  write(frames: Buffer): boolean;
   /** Bytes handed over that the client's side has not taken yet. */
   readonly queuedBytes: number;
   /** Stops and goes on reading from the client. */

@@ -19,8 +19,13 @@ export interface Presence {
   /** The client is there: told to others when it is the user's first connection. */
   entered(peer: Peer): void;
   left(peer: Peer, closeCode: number): void;
-  /** Users connected to the project now, oldest first; remembered for {@link LIST_MS} on this node. */
+  /** Users connected to the project now, oldest first. */
   list(projectId: string): Promise<readonly PresentUser[]>;
+  /**
+   * The first {@link GREETED_WITH} of them as JSON, for clients that come: made anew when a user comes or goes, and else
+   * every {@link KEPT_MS}. An empty list when presence cannot be read.
+   */
+  greeting(projectId: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -30,7 +35,8 @@ const RENEW_MS = 10_000;
 /** A user who is back within this time has not left. */
 export const GRACE_MS = 5_000;
 const SWEEP_MS = 2_000;
-const LIST_MS = 300;
+const KEPT_MS = 300;
+const GREETED_WITH = 100;
 const STORE_MS = 250;
 
 /** Presence over the registry, with the record of connections in the session store. */
@@ -46,7 +52,7 @@ export function createPresence(deps: {
 }): Presence {
   const { registry, sessions, hub, nodeId, clock, logger, recorded } = deps;
   const graceMs = deps.graceMs ?? GRACE_MS;
-  const lists = new Map<string, { readonly at: number; readonly users: Promise<readonly PresentUser[]> }>();
+  const greetings = new Map<string, { readonly at: number; readonly text: Promise<string> }>();
   const connected = new Map<string, PresenceEntry & { projectId: string }>();
   const opened: ConnectionSession[] = [];
   const ended: { id: string; disconnectedAt: number; closeCode: number }[] = [];
@@ -73,7 +79,7 @@ export function createPresence(deps: {
   ): Promise<void> {
     const event = serverEvent(clock, { type, projectId, userId, payload: name === "" ? {} : { name } });
     await hub.publish(event, `presence:${event.id}`);
-    lists.delete(projectId);
+    greetings.delete(projectId);
     recorded(event);
   }
 
@@ -139,8 +145,9 @@ export function createPresence(deps: {
       });
       soft(
         registry.enter(projectId, entry, TTL_MS).then(async ({ joined }) => {
-          lists.delete(projectId);
-          if (joined) await announce("user_joined", projectId, userId, name);
+          if (!joined) return;
+          greetings.delete(projectId);
+          await announce("user_joined", projectId, userId, name);
         }),
       );
     },
@@ -148,18 +155,20 @@ export function createPresence(deps: {
       const { connectionId, projectId } = peer;
       connected.delete(connectionId);
       ended.push({ id: connectionId, disconnectedAt: clock.now(), closeCode });
-      lists.delete(projectId);
       soft(registry.leave(projectId, connectionId, graceMs));
       setTimeout(() => soft(sweep(projectId)), graceMs + 50).unref();
     },
-    list(projectId) {
-      const known = lists.get(projectId);
-      if (known && performance.now() - known.at < LIST_MS) return known.users;
-      const users = registry.list(projectId).then(present);
-      users.catch(() => lists.delete(projectId));
-      if (lists.size > 10_000) lists.clear();
-      lists.set(projectId, { at: performance.now(), users });
-      return users;
+    list: (projectId) => registry.list(projectId).then(present),
+    greeting(projectId) {
+      const known = greetings.get(projectId);
+      if (known && performance.now() - known.at < KEPT_MS) return known.text;
+      const text = registry.list(projectId).then(
+        (entries) => JSON.stringify(present(entries).slice(0, GREETED_WITH)),
+        () => "[]",
+      );
+      if (greetings.size > 10_000) greetings.clear();
+      greetings.set(projectId, { at: performance.now(), text });
+      return text;
     },
     async close() {
       for (const timer of timers) clearInterval(timer);

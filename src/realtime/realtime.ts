@@ -5,6 +5,7 @@ import type { AuthzWatch } from "../events/authz-watch.js";
 import type { EventConsumer } from "../events/dispatcher.js";
 import type { Clock } from "../platform/clock.js";
 import type { EventLog } from "../platform/event-log/event-log.js";
+import { createIds } from "../platform/ids.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PresenceRegistry } from "../platform/presence/presence-registry.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
@@ -12,6 +13,7 @@ import type { RateLimiter } from "../platform/rate-limit/rate-limiter.js";
 import { createBroadcaster } from "./broadcaster.js";
 import type { EventBody } from "./event-text.js";
 import { createHub, type Hub } from "./hub.js";
+import { rememberMemberships } from "./known-memberships.js";
 import { createLiveAccess, type LookUpMembership } from "./live-access.js";
 import { type AuthenticateToken, createMessageHandler } from "./messages.js";
 import { createPresence, type Presence } from "./presence.js";
@@ -74,14 +76,18 @@ export function createRealtime(deps: RealtimeDeps): Realtime {
     observer,
     logger,
   });
+  const newId = createIds();
   const messages = createMessageHandler({
     hub,
     authzWatch,
     authenticateToken: deps.authenticateToken,
+    newId,
     clock,
     recorded,
     acked: observer.acked,
   });
+  // Forgets before open sockets are looked at, because it hears of a change first.
+  const knownMemberships = rememberMemberships(deps.lookUp, authzWatch);
   const liveAccess = createLiveAccess({ hub, authzWatch, lookUp: deps.lookUp, messages });
   const presence = createPresence({
     registry: deps.presence,
@@ -94,6 +100,8 @@ export function createRealtime(deps: RealtimeDeps): Realtime {
   });
   const server = createRealtimeServer({
     ...deps,
+    newId,
+    lookUp: knownMemberships,
     limits: { ...deps.limits, softBytes: BOUNDS.softBytes },
     hub,
     messages,

@@ -33,8 +33,6 @@ interface Framed {
 
 /** Longest wait for more frames while the room is busy. */
 const MAX_GATHER_MS = 8;
-/** A room that was quiet for this long sends its next frame at once. */
-const IDLE_MS = 10;
 /** An append of this node that pub/sub has not brought after this long is looked for in the log. */
 const OWN_APPEND_MS = 500;
 /** How often ephemeral events leave: 30 times a second. */
@@ -207,17 +205,15 @@ export class Room {
     });
     this.#batchFrom = { epoch: entry.epoch, seq: entry.seq };
     if (this.#scheduled) return;
-    const now = performance.now();
-    if (now - this.#lastFlushAt > IDLE_MS) {
-      this.flush();
-      return;
-    }
+    // At most half of the time goes into writing: after a flush the room gathers for as long as that took, and at least for
+    // the rest of the turn.
+    const wait = Math.min(MAX_GATHER_MS, this.#lastFlushMs) - (performance.now() - this.#lastFlushAt);
     this.#scheduled = true;
+    if (wait <= 0) this.flush();
     const run = () => {
       this.#scheduled = false;
       this.flush();
     };
-    const wait = Math.min(MAX_GATHER_MS, this.#lastFlushMs);
     if (wait < 1) setImmediate(run);
     else setTimeout(run, wait);
   }
@@ -252,9 +248,10 @@ export class Room {
       const frames = peer.custom ? this.#customFrames(peer, batch) : shared;
       peer.custom = false;
       if (frames.length === 0) continue;
-      peer.transport.write(frames);
+      const taken = peer.transport.write(frames);
       count += batch.length;
       bytes += frames.length;
+      if (taken) continue;
       const queued = peer.transport.queuedBytes;
       if (queued > this.bounds.softBytes) this.#slow(peer, queued);
     }

@@ -1,7 +1,6 @@
 import { type IncomingMessage, type Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { v7 } from "uuid";
 import { WebSocketServer } from "ws";
 import { AppError } from "../errors.js";
 import { addressKey, plainAddress, rateLimited } from "../http/rate-limit.js";
@@ -91,6 +90,7 @@ export function createRealtimeServer(deps: {
   /** The client's address as the HTTP side sees it (`TRUST_PROXY`). */
   addressOf: (request: IncomingMessage) => string;
   observer: SocketObserver;
+  newId: () => string;
   clock: Clock;
   logger: Logger;
   dialects: readonly Dialect[];
@@ -180,7 +180,7 @@ export function createRealtimeServer(deps: {
         if (opening.stale) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
       }
       if (!membership || !room) throw new AppError("not_found");
-      const present = await deps.presence.list(wanted.projectId).catch(() => []);
+      const present = await deps.presence.greeting(wanted.projectId);
       // The room may have been closed for want of clients while presence was read.
       const open = hub.opened(wanted.projectId) === room;
       if (opening.stale || !open) throw new AppError("overloaded", { headers: { "Retry-After": "1" } });
@@ -189,7 +189,7 @@ export function createRealtimeServer(deps: {
         forget(principal.userId);
         return;
       }
-      accept(request, socket, head, wanted.since, { principal, membership, room }, present.slice(0, 100));
+      accept(request, socket, head, wanted.since, { principal, membership, room }, present);
     } finally {
       deps.liveAccess.opened(opening);
     }
@@ -202,15 +202,22 @@ export function createRealtimeServer(deps: {
     head: Buffer,
     since: StreamPosition | undefined,
     admitted: Admitted,
-    presence: readonly unknown[],
+    presence: string,
   ): void {
     const { principal, membership, room } = admitted;
     let accepted = false;
+    // The answer to the handshake and the first frames leave in one write.
+    socket.cork();
     websockets.handleUpgrade(request, socket, head, (websocket) => {
       accepted = true;
       socket.setNoDelay(true);
       const now = performance.now();
-      const identity = { ...principal, connectionId: v7(), projectId: room.projectId, name: membership.name };
+      const identity = {
+        ...principal,
+        connectionId: deps.newId(),
+        projectId: room.projectId,
+        name: membership.name,
+      };
       const peer = new Peer(identity, membership.role, new SocketTransport(websocket, socket), {
         messages: new TokenBucket(limits.messagesPerSecond, limits.messagesPerSecond * BURST_SECONDS, now),
         bytes: new TokenBucket(
@@ -228,22 +235,21 @@ export function createRealtimeServer(deps: {
       websocket.on("error", (error) => logger.debug("socket error", { sessionId: peer.connectionId, error }));
       websocket.on("close", (code) => gone(peer, room, peer.closeCode ?? code));
       const position = room.join(peer);
-      peer.send(
-        JSON.stringify({
-          type: "connected",
-          sessionId: peer.connectionId,
-          projectId: room.projectId,
-          role: peer.role,
-          ...position,
-          presence,
-        }),
-      );
+      const greeting = JSON.stringify({
+        type: "connected",
+        sessionId: peer.connectionId,
+        projectId: room.projectId,
+        role: peer.role,
+        ...position,
+      });
+      peer.send(`${greeting.slice(0, -1)},"presence":${presence}}`);
       observer.opened();
       deps.presence.entered(peer);
       if (hub.degraded !== undefined)
         peer.send(JSON.stringify({ type: "server.degraded", dependency: hub.degraded }));
       if (since) void room.resume(peer, since, true);
     });
+    socket.uncork();
     // `ws` has answered a handshake that is none.
     if (!accepted) forget(principal.userId);
   }

@@ -23,9 +23,9 @@ export class SocketTransport implements Transport {
     return this.socket.writableLength;
   }
 
-  write(frames: Buffer): void {
-    if (this.#closing || this.socket.destroyed || !this.socket.writable) return;
-    this.socket.write(frames);
+  write(frames: Buffer): boolean {
+    // A socket that was destroyed or ended is not writable either.
+    return this.#closing || !this.socket.writable || this.socket.write(frames);
   }
 
   pause(): void {

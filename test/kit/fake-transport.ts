@@ -18,10 +18,11 @@ export class FakeTransport implements Transport {
     return this.#queue.reduce((sum, frames) => sum + frames.length, 0);
   }
 
-  write(frames: Buffer): void {
+  write(frames: Buffer): boolean {
     this.writes += 1;
     this.#queue.push(frames);
     if (!this.stalled) this.read();
+    return !this.stalled;
   }
 
   /** Takes everything that is queued. */
