@@ -81,6 +81,7 @@ module.exports = {
     door("nodemailer", "^src/platform/mail/smtp\\.ts"),
     door("winston", "^src/platform/observability/winston\\.ts"),
     door("prom-client", "^src/platform/observability/metrics(\\.test)?\\.ts"),
+    door("@duckdb", "^src/jobs/tools/host/"),
     door("jose", "^src/auth/"),
     door("bcrypt", "^src/auth/"),
   ],

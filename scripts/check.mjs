@@ -8,6 +8,7 @@ buildSdk();
 const checks = [
   ["types", ["node_modules/typescript/bin/tsc", "-p", "."]],
   ["types of the sandbox's own process", ["node_modules/typescript/bin/tsc", "-p", "src/jobs/sandbox/host"]],
+  ["types of tools", ["node_modules/typescript/bin/tsc", "-p", "src/jobs/tools/host"]],
   ["types of the documents' own thread", ["node_modules/typescript/bin/tsc", "-p", "src/documents"]],
   ["types of the console", ["node_modules/typescript/bin/tsc", "-p", "console"]],
   [

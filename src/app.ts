@@ -16,6 +16,7 @@ import { createHttpRateLimit } from "./http/rate-limit.js";
 import { createHttpApp } from "./http/server.js";
 import { createInstruments } from "./instruments.js";
 import { createSandbox } from "./jobs/sandbox/wasm-sandbox.js";
+import { createToolRunner } from "./jobs/tools/tool-runner.js";
 import { createLifecycle } from "./lifecycle.js";
 import { type Clock, systemClock } from "./platform/clock.js";
 import { whenReachable } from "./platform/database/when-reachable.js";
@@ -59,6 +60,8 @@ const DRAIN_SPREAD_MS = 5_000;
 /** How long a stopping worker lets jobs run on. */
 const WORKER_GRACE_MS = 8_000;
 const HTTP_GRACE_MS = 5_000;
+/** Data jobs and reports at once: each may take more than a gigabyte of memory. */
+const TOOL_SLOTS = 2;
 
 /** Puts one process together: config → stores → features → listeners. */
 export async function createApp(config: Config, options: AppOptions = {}): Promise<App> {
@@ -103,6 +106,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       logger,
       mailer,
       sandbox,
+      tools: has("worker") ? createToolRunner({ slots: TOOL_SLOTS }) : undefined,
       nodeId,
       basePath,
       socketObserver: instruments.sockets,

@@ -13,6 +13,7 @@ import type { Route } from "./http/route.js";
 import { createSilentJobOutput } from "./jobs/job-output.js";
 import { createJobs, type Jobs, runsPolicy } from "./jobs/jobs.js";
 import type { Sandbox } from "./jobs/sandbox/sandbox.js";
+import type { ToolRunner } from "./jobs/tools/tool-runner.js";
 import type { Clock } from "./platform/clock.js";
 import type { Mailer } from "./platform/mail/mailer.js";
 import type { Logger } from "./platform/observability/logger.js";
@@ -49,6 +50,7 @@ export interface FeatureDeps {
   readonly logger: Logger;
   readonly mailer: Mailer;
   readonly sandbox: Sandbox | undefined;
+  readonly tools: ToolRunner | undefined;
   readonly nodeId: string;
   readonly basePath: string;
   readonly socketObserver: RealtimeDeps["observer"];
@@ -105,6 +107,7 @@ export function createFeatures(deps: FeatureDeps): Features {
     workspaceAccess: workspaces.access,
     accounts: auth.directory,
     output: realtime ? createJobBroadcast(realtime.hub, clock) : createSilentJobOutput(),
+    workspaceFile: (actor, workspaceId, path) => documents.readContent(actor, workspaceId, path),
     codeExecution: config.FEATURE_CODE_EXECUTION,
     limits: {
       runningPerUser: config.JOB_RUNNING_PER_USER,

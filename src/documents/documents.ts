@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Outbox } from "../events/outbox.js";
 import type { Route } from "../http/route.js";
 import type { BlobStore } from "../platform/blobs/blob-store.js";
@@ -52,6 +53,8 @@ export interface Documents {
   openDocument(userId: string, workspaceId: string, path: string): Promise<string>;
   /** Deletes at most `limit` blobs that no file names any more; how many it were. */
   prune(limit: number): Promise<number>;
+  /** The content of a file, for somebody who may read it; @throws AppError `not_found`. */
+  readContent(userId: string, workspaceId: string, path: string): Promise<Uint8Array | Readable>;
   /** Sends away everybody, keeps what can be kept, and closes. */
   close(): Promise<void>;
 }
@@ -130,6 +133,10 @@ export function createDocuments(deps: {
       return (await workspaceAccess.require(database, userId, workspaceId, "file.read")).projectId;
     },
     openDocument: service.openDocument,
+    async readContent(userId, workspaceId, path) {
+      const { content } = await service.read(userId, workspaceId, path);
+      return "bytes" in content ? content.bytes : content.open();
+    },
     async close() {
       await compaction.close();
       await Promise.all([background.close(), foreground.close()]);

@@ -32,6 +32,9 @@ export interface JobContext {
   artifact(name: string, content: string | Uint8Array | Readable, mediaType: string): Promise<Artifact>;
 }
 
+/** Whose a job is and where it belongs. */
+export type JobScope = Pick<JobContext, "ownerId" | "projectId" | "workspaceId">;
+
 /** What a run that reached its end hands back. */
 export interface JobOutcome<R> {
   /** A word for the `job_completed` event, such as `ok`. */
@@ -55,7 +58,7 @@ export interface JobType<P extends z.ZodType = z.ZodType, R extends z.ZodType = 
   /** One run may take so long. */
   readonly timeLimitMs: number;
   /** What the schema cannot know; throws the AppError that refuses the submission. */
-  check?(sql: Sql, payload: z.output<P>): Promise<void>;
+  check?(sql: Sql, payload: z.output<P>, scope: JobScope): Promise<void>;
   /**
    * Does the job. An AppError that a repetition cannot help (4xx) fails it at once; anything else is tried again.
    * After `context.signal` aborted, the outcome no longer counts.

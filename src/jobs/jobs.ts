@@ -16,12 +16,14 @@ import { createArtifactRepository } from "./artifact-repository.js";
 import { createArtifacts } from "./artifacts.js";
 import { createClaims } from "./claims.js";
 import { createCodeExecution } from "./handlers/code-execution.js";
+import { createDataProcessing } from "./handlers/data-processing.js";
 import { createJobBell } from "./job-bell.js";
 import { createJobEvents } from "./job-events.js";
 import { createJobOutputs, type JobOutput } from "./job-output.js";
 import { createJobTypes, type JobType } from "./job-type.js";
 import { createLanguageRepository } from "./language-repository.js";
 import { createLanguages } from "./languages.js";
+import type { DataFiles } from "./processing/sources.js";
 import { createQueueRepository } from "./queue-repository.js";
 import { createJobRepository } from "./repository.js";
 import { jobRoutes } from "./routes.js";
@@ -31,6 +33,7 @@ import type { Sandbox } from "./sandbox/sandbox.js";
 import { createJobScheduler } from "./scheduler.js";
 import { createJobSchemas } from "./schema.js";
 import { createJobService } from "./service.js";
+import type { ToolRunner } from "./tools/tool-runner.js";
 import { createJobWorker, type JobWorker, WORKER_TIMINGS, type WorkerTimings } from "./worker.js";
 
 /** What the feature stands on. */
@@ -50,6 +53,10 @@ export interface JobsDeps {
   readonly output: JobOutput;
   /** None in a process without the worker role. */
   readonly sandbox: Sandbox | undefined;
+  /** None in a process without the worker role. */
+  readonly tools: ToolRunner | undefined;
+  /** Files of workspaces, read as the one who asks. */
+  readonly workspaceFile: DataFiles["workspaceFile"];
   /** `FEATURE_CODE_EXECUTION`. */
   readonly codeExecution: boolean;
   /** Job types besides the built-in ones. */
@@ -112,8 +119,12 @@ export function createJobs(deps: JobsDeps): Jobs {
   const artifactRepository = createArtifactRepository();
   const artifacts = createArtifacts({ ...deps, repository: artifactRepository });
   const languages = createLanguages({ ...deps, repository: createLanguageRepository() });
+  // The types come before the service that knows who may read a job.
+  const artifact: DataFiles["artifact"] = async (actor, jobId, name) =>
+    (await jobs.artifact(actor, jobId, name)).open();
   const types = createJobTypes([
     createCodeExecution({ enabled: deps.codeExecution, sandbox, languages }),
+    createDataProcessing({ tools: deps.tools, files: { workspaceFile: deps.workspaceFile, artifact } }),
     ...(deps.moreTypes ?? []),
   ]);
   const scheduler = createJobScheduler({ ...deps, repository: createQueueRepository(), runningPerUser });

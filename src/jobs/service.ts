@@ -154,7 +154,8 @@ export function createJobService(deps: JobServiceDeps): JobService {
     async submit(tx, actor, submission, requestId) {
       const type = enabledType(submission.type);
       const projectId = await projectOf(tx, actor, submission);
-      await type.check?.(tx, submission.payload);
+      const workspaceId = submission.workspaceId ?? null;
+      await type.check?.(tx, submission.payload, { ownerId: actor, projectId, workspaceId });
       const now = clock.now();
       const runAt = startOf(submission, now);
       await takePlace(tx, actor);
@@ -162,7 +163,7 @@ export function createJobService(deps: JobServiceDeps): JobService {
         id: v7(),
         ownerId: actor,
         projectId,
-        workspaceId: submission.workspaceId ?? null,
+        workspaceId,
         type: type.name,
         payload: submission.payload,
         priority: submission.options?.priority ?? DEFAULT_PRIORITY,

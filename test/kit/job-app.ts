@@ -13,9 +13,11 @@ import { createHttpRateLimit } from "../../src/http/rate-limit.js";
 import { createHttpApp } from "../../src/http/server.js";
 import type { JobOutput } from "../../src/jobs/job-output.js";
 import type { JobContext } from "../../src/jobs/job-type.js";
+import type { DataFiles } from "../../src/jobs/processing/sources.js";
 import type { Sandbox } from "../../src/jobs/sandbox/sandbox.js";
 import type { Job, JobLog, JobSummary } from "../../src/jobs/schema.js";
 import type { JobTables } from "../../src/jobs/tables.js";
+import type { ToolRunner } from "../../src/jobs/tools/tool-runner.js";
 import type { JobWorker, WorkerTimings } from "../../src/jobs/worker.js";
 import type { PostgresConnection } from "../../src/platform/database/postgres-connection.js";
 import { createNullLogger } from "../../src/platform/observability/logger.js";
@@ -49,6 +51,8 @@ export interface JobAnswer {
 /** What a test may choose. */
 export interface JobAppOptions {
   readonly sandbox?: Sandbox;
+  readonly tools?: ToolRunner;
+  readonly workspaceFile?: DataFiles["workspaceFile"];
   readonly codeExecution?: boolean;
   readonly runningPerUser?: number;
   readonly queuedPerUser?: number;

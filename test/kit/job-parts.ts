@@ -2,12 +2,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
+import { AppError } from "../../src/errors.js";
 import type { AuthzWatch } from "../../src/events/authz-watch.js";
 import { createOutbox, type Outbox, type OutboxReader } from "../../src/events/outbox.js";
 import { createSilentJobOutput, type JobOutput } from "../../src/jobs/job-output.js";
 import { defineJobType, type JobContext, type JobOutcome, type JobType } from "../../src/jobs/job-type.js";
 import { createJobs, type Jobs, runsPolicy } from "../../src/jobs/jobs.js";
+import type { DataFiles } from "../../src/jobs/processing/sources.js";
 import type { Sandbox } from "../../src/jobs/sandbox/sandbox.js";
+import type { ToolRunner } from "../../src/jobs/tools/tool-runner.js";
 import type { WorkerTimings } from "../../src/jobs/worker.js";
 import type { BlobStore } from "../../src/platform/blobs/blob-store.js";
 import { createDiskBlobStore } from "../../src/platform/blobs/disk.js";
@@ -46,6 +49,8 @@ export interface JobPartsOptions {
   readonly clock?: Clock;
   readonly output?: JobOutput;
   readonly sandbox?: Sandbox;
+  readonly tools?: ToolRunner;
+  readonly workspaceFile?: DataFiles["workspaceFile"];
   readonly codeExecution?: boolean;
   readonly runningPerUser?: number;
   readonly queuedPerUser?: number;
@@ -115,6 +120,8 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     logger: createNullLogger(),
     output: options.output ?? createSilentJobOutput(),
     sandbox: options.sandbox,
+    tools: options.tools,
+    workspaceFile: options.workspaceFile ?? (() => Promise.reject(new AppError("not_found"))),
     codeExecution: options.codeExecution ?? true,
     moreTypes: [
       taskType("task", handlers),

@@ -301,6 +301,118 @@ export type JobSubmission = {
     /** How often it may be started when it fails for passing reasons; default by type. */
     maxAttempts?: number | undefined;
   } | undefined;
+} | {
+  type: "data_processing";
+  payload: {
+    /** It becomes the table "data". */
+    source: {
+      format: "csv" | "json" | "parquet";
+      /** The data itself, for CSV and JSON. */
+      text?: string | undefined;
+      /** The data itself in Base64, for Parquet. */
+      base64?: string | undefined;
+      /** Path of a file in the workspace the job is submitted with. */
+      file?: string | undefined;
+      /** A file another job made, of one you may read. */
+      artifact?: {
+        jobId: string;
+        name: string;
+      } | undefined;
+      /** Of a CSV; default: what its first line has most of: , ; tab |. */
+      delimiter?: string | undefined;
+      /** Whether the first line of a CSV names the columns; default true. */
+      header?: boolean | undefined;
+    };
+    /** More tables by name, for joins. */
+    tables?: { [name: string]: {
+      format: "csv" | "json" | "parquet";
+      /** The data itself, for CSV and JSON. */
+      text?: string | undefined;
+      /** The data itself in Base64, for Parquet. */
+      base64?: string | undefined;
+      /** Path of a file in the workspace the job is submitted with. */
+      file?: string | undefined;
+      /** A file another job made, of one you may read. */
+      artifact?: {
+        jobId: string;
+        name: string;
+      } | undefined;
+      /** Of a CSV; default: what its first line has most of: , ; tab |. */
+      delimiter?: string | undefined;
+      /** Whether the first line of a CSV names the columns; default true. */
+      header?: boolean | undefined;
+    } } | undefined;
+    /** One SELECT in the SQL of DuckDB over the table "data" and those of `tables`. */
+    query?: string | undefined;
+    /** Instead of a query: what happens to the rows, one after the other. */
+    steps?: ({
+      /** Rows all of this holds for. */
+      filter: ({
+        column: string;
+        op: "=" | "!=" | "<" | "<=" | ">" | ">=" | "contains" | "starts_with";
+        value: string | number | boolean;
+      } | {
+        column: string;
+        op: "in";
+        value: (string | number | boolean)[];
+      } | {
+        column: string;
+        op: "is_null" | "not_null";
+      })[];
+    } | {
+      select: (string | {
+        column: string;
+        as: string;
+      })[];
+    } | {
+      group: {
+        by: (string)[];
+        aggregates: ({
+          fn: "count" | "count_distinct" | "sum" | "avg" | "min" | "max" | "median";
+          column?: string | undefined;
+          as: string;
+        })[];
+      };
+    } | {
+      sort: ({
+        column: string;
+        descending?: boolean | undefined;
+      })[];
+    } | {
+      join: {
+        /** One of `tables`. */
+        table: string;
+        on: ({
+          left: string;
+          right: string;
+        })[];
+        kind?: "inner" | "left" | undefined;
+      };
+    } | {
+      limit: number;
+    })[] | undefined;
+    /** Format of the result; default json. */
+    output?: "json" | "csv" | "parquet" | undefined;
+    limits?: {
+      /** Time from start to end in milliseconds. */
+      wallMs?: number | undefined;
+      /** Memory for the data. */
+      memoryBytes?: number | undefined;
+    } | undefined;
+  };
+  projectId?: string | undefined;
+  /** A workspace of the project. */
+  workspaceId?: string | undefined;
+  options?: {
+    /** Order among your own waiting jobs: 1 first, 100 last; default 50. */
+    priority?: number | undefined;
+    /** Start it no earlier than so many milliseconds from now. */
+    delayMs?: number | undefined;
+    /** Start it no earlier than then (RFC 3339, at most 30 days ahead). */
+    runAt?: string | undefined;
+    /** How often it may be started when it fails for passing reasons; default by type. */
+    maxAttempts?: number | undefined;
+  } | undefined;
 };
 
 /** `Job` of the OpenAPI document. */
@@ -385,6 +497,169 @@ export type Job = {
       version: string;
       isolation: "wasm" | "wasm+os" | "native+os";
     };
+  } | null;
+  /** Files it made; `GET /jobs/{jobId}/artifacts/{name}` gives their content. */
+  artifacts: (JobArtifact)[];
+} | {
+  id: string;
+  status: "pending" | "processing" | "completed" | "failed" | "retrying" | "cancelled";
+  ownerId: string;
+  projectId: string | null;
+  workspaceId: string | null;
+  priority: number;
+  /** How often it was started. */
+  attempt: number;
+  /** The attempt after which it is given up. */
+  maxAttempts: number;
+  progress: number;
+  progressMessage: string | null;
+  /** Why it failed, or why it will be tried again. */
+  error: {
+    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+    message: string;
+  } | null;
+  /** It starts no earlier (RFC 3339, UTC). */
+  runAt: string;
+  /** Since when it waits for a worker; null when it does not. */
+  queuedSince: string | null;
+  /** RFC 3339, UTC. */
+  createdAt: string;
+  /** Start of the last attempt. */
+  startedAt: string | null;
+  finishedAt: string | null;
+  /** Id of the request that submitted it. */
+  requestId: string;
+  /** The n in the ETag `"vn"`. */
+  version: number;
+  type: "data_processing";
+  payload: {
+    /** It becomes the table "data". */
+    source: {
+      format: "csv" | "json" | "parquet";
+      /** The data itself, for CSV and JSON. */
+      text?: string | undefined;
+      /** The data itself in Base64, for Parquet. */
+      base64?: string | undefined;
+      /** Path of a file in the workspace the job is submitted with. */
+      file?: string | undefined;
+      /** A file another job made, of one you may read. */
+      artifact?: {
+        jobId: string;
+        name: string;
+      } | undefined;
+      /** Of a CSV; default: what its first line has most of: , ; tab |. */
+      delimiter?: string | undefined;
+      /** Whether the first line of a CSV names the columns; default true. */
+      header?: boolean | undefined;
+    };
+    /** More tables by name, for joins. */
+    tables?: { [name: string]: {
+      format: "csv" | "json" | "parquet";
+      /** The data itself, for CSV and JSON. */
+      text?: string | undefined;
+      /** The data itself in Base64, for Parquet. */
+      base64?: string | undefined;
+      /** Path of a file in the workspace the job is submitted with. */
+      file?: string | undefined;
+      /** A file another job made, of one you may read. */
+      artifact?: {
+        jobId: string;
+        name: string;
+      } | undefined;
+      /** Of a CSV; default: what its first line has most of: , ; tab |. */
+      delimiter?: string | undefined;
+      /** Whether the first line of a CSV names the columns; default true. */
+      header?: boolean | undefined;
+    } } | undefined;
+    /** One SELECT in the SQL of DuckDB over the table "data" and those of `tables`. */
+    query?: string | undefined;
+    /** Instead of a query: what happens to the rows, one after the other. */
+    steps?: ({
+      /** Rows all of this holds for. */
+      filter: ({
+        column: string;
+        op: "=" | "!=" | "<" | "<=" | ">" | ">=" | "contains" | "starts_with";
+        value: string | number | boolean;
+      } | {
+        column: string;
+        op: "in";
+        value: (string | number | boolean)[];
+      } | {
+        column: string;
+        op: "is_null" | "not_null";
+      })[];
+    } | {
+      select: (string | {
+        column: string;
+        as: string;
+      })[];
+    } | {
+      group: {
+        by: (string)[];
+        aggregates: ({
+          fn: "count" | "count_distinct" | "sum" | "avg" | "min" | "max" | "median";
+          column?: string | undefined;
+          as: string;
+        })[];
+      };
+    } | {
+      sort: ({
+        column: string;
+        descending?: boolean | undefined;
+      })[];
+    } | {
+      join: {
+        /** One of `tables`. */
+        table: string;
+        on: ({
+          left: string;
+          right: string;
+        })[];
+        kind?: "inner" | "left" | undefined;
+      };
+    } | {
+      limit: number;
+    })[] | undefined;
+    /** Format of the result; default json. */
+    output?: "json" | "csv" | "parquet" | undefined;
+    limits?: {
+      /** Time from start to end in milliseconds. */
+      wallMs?: number | undefined;
+      /** Memory for the data. */
+      memoryBytes?: number | undefined;
+    } | undefined;
+  };
+  /** Null until it completed. Of a result over 256 KiB the long texts are cut here; the artifact `result.json` has all of it. */
+  result: {
+    /** What is not `ok` fails again when it is tried again as it is. */
+    status: "ok" | "invalid_source" | "sql_error" | "memory_limit" | "wall_time_limit" | "disk_limit" | "output_limit";
+    error?: {
+      message: string;
+      /** The source it is about. */
+      table?: string | undefined;
+      /** Index of the step it is about, from 0. */
+      step?: number | undefined;
+      /** Of the source or the query, from 1. */
+      line?: number | undefined;
+      /** Of the query, from 1. */
+      column?: number | undefined;
+    } | undefined;
+    columns?: ({
+      name: string;
+      type: string;
+    })[] | undefined;
+    /** The first rows; numbers that JSON cannot hold exactly are texts. */
+    rows?: ((unknown)[])[] | undefined;
+    /** Of the whole result. */
+    rowCount?: number | undefined;
+    /** The artifact with the whole result. */
+    artifact?: string | undefined;
+    timing?: {
+      loadMs: number;
+      queryMs: number;
+      writeMs: number;
+      totalMs: number;
+    } | undefined;
   } | null;
   /** Files it made; `GET /jobs/{jobId}/artifacts/{name}` gives their content. */
   artifacts: (JobArtifact)[];
@@ -1029,7 +1304,7 @@ export interface Operations {
   /** List jobs, newest first. GET /jobs */
   listJobs: {
     params: undefined;
-    query: { limit?: number | undefined; cursor?: string | undefined; status?: "pending" | "processing" | "completed" | "failed" | "retrying" | "cancelled" | undefined; type?: "code_execution" | undefined; projectId?: string | undefined };
+    query: { limit?: number | undefined; cursor?: string | undefined; status?: "pending" | "processing" | "completed" | "failed" | "retrying" | "cancelled" | undefined; type?: "code_execution" | "data_processing" | undefined; projectId?: string | undefined };
     body: undefined;
     reply: {
       jobs: (JobSummary)[];

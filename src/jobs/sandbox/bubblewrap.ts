@@ -14,12 +14,13 @@ export function findBubblewrap(): string | undefined {
 
 /**
  * Arguments of `bwrap` for one engine host: new namespaces without network, no capabilities, a read-only view of Node, its
- * libraries and the engines, and a system call filter read from `seccompDescriptor`.
+ * libraries and the engines, a system call filter read from `seccompDescriptor`, and `work`, the one folder it may write.
  */
 export function bubblewrapArguments(
   files: EngineFiles,
   nodeArguments: readonly string[],
   seccompDescriptor: number | undefined,
+  work?: { readonly outside: string; readonly inside: string },
 ): string[] {
   const node = realpathSync(process.execPath);
   const visible = [node, files.hostDir, ...files.packageDirs];
@@ -31,7 +32,8 @@ export function bubblewrapArguments(
     LIBRARY_DIRS.flatMap(libraryArguments),
     "--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache --proc /proc --dev /dev".split(" "),
     visible.flatMap((path) => ["--ro-bind", path, path]),
-    ["--chdir", files.hostDir, "--remount-ro", "/"],
+    work === undefined ? [] : ["--bind", work.outside, work.inside],
+    ["--chdir", work?.inside ?? files.hostDir, "--remount-ro", "/"],
     seccompDescriptor === undefined ? [] : ["--seccomp", String(seccompDescriptor)],
     ["--", node, ...nodeArguments],
   ].flat();
