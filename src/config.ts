@@ -110,6 +110,8 @@ export const environmentSchema = z.object({
   JOB_RUNS_PER_HOUR: rateLimit.default(30),
   JOB_RUNNING_PER_USER: number(1, 1_000).default(2),
   JOB_QUEUED_PER_USER: number(1, 100_000).default(20),
+  JOB_SCHEDULES_PER_USER: number(0, 10_000).default(10),
+  JOB_RETENTION_DAYS: number(0, 36_500).default(30),
   WS_MESSAGES_PER_SECOND: rateLimit.default(50),
   WS_BYTES_PER_SECOND: rateLimit.default(256 * 1024),
   WS_CONNECTS_PER_MINUTE: rateLimit.default(60),

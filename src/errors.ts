@@ -57,6 +57,7 @@ export const ERROR_CATALOGUE = {
   dependency_unavailable: { status: 503, title: "A part of the service is unavailable; try again shortly." },
   feature_disabled: { status: 503, title: "This feature is switched off." },
   shutting_down: { status: 503, title: "The server is restarting; try again shortly." },
+  job_timed_out: { status: 500, title: "The job ran longer than it may." },
   worker_crashed: { status: 500, title: "The worker died each time it ran the job." },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -112,6 +112,7 @@ export function createFeatures(deps: FeatureDeps): Features {
     limits: {
       runningPerUser: config.JOB_RUNNING_PER_USER,
       queuedPerUser: config.JOB_QUEUED_PER_USER,
+      schedulesPerUser: config.JOB_SCHEDULES_PER_USER,
       streamsPerUser: config.WS_SOCKETS_PER_USER,
       runs,
     },

@@ -17,8 +17,9 @@ const EVERY_MS = 10 * 60_000;
 const LIMIT = 5_000;
 /** Blobs at a time: each is a request of its own, or a file. */
 const BLOB_LIMIT = 1_000;
+const DAY_MS = 86_400_000;
 /** Dispatched events are kept this long for looking into. */
-const OUTBOX_KEEP_MS = 24 * 3_600_000;
+const OUTBOX_KEEP_MS = DAY_MS;
 
 /** Runs every ten minutes on every node; the statements are bounded and harmless to repeat. */
 export function createHousekeeping(deps: {
@@ -43,6 +44,10 @@ export function createHousekeeping(deps: {
       () => features.jobs.clearArtifacts(LIMIT),
       () => features.documents.prune(BLOB_LIMIT),
     ];
+    if (config.JOB_RETENTION_DAYS > 0) {
+      const before = new Date(now - config.JOB_RETENTION_DAYS * DAY_MS);
+      steps.push(() => features.jobs.prune(before, LIMIT, stopped.signal));
+    }
     if (config.embedded.activity) {
       steps.push(() =>
         pruneActivity(stores.database, {

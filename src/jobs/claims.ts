@@ -1,12 +1,10 @@
-import { AppError } from "../errors.js";
 import type { Outbox } from "../events/outbox.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database, Tx } from "../platform/database/database.js";
 import type { QueuedJob } from "../platform/job-queue/job-queue.js";
-import type { Access } from "../projects/access.js";
-import type { Accounts } from "../projects/accounts.js";
 import type { JobTypes } from "./job-type.js";
 import type { JobRepository } from "./repository.js";
+import type { MayRun } from "./rights.js";
 import type { JobGlance, RunRepository } from "./run-repository.js";
 import type { JobRow } from "./tables.js";
 
@@ -40,28 +38,12 @@ export function createClaims(deps: {
   runs: RunRepository;
   types: JobTypes;
   outbox: Outbox;
-  access: Pick<Access, "requireForWrite">;
-  accounts: Pick<Accounts, "findById">;
+  mayRun: MayRun;
   clock: Clock;
   runningPerUser: number;
   leaseMs: number;
 }): Claims {
-  const { database, repository, runs, types, outbox, access, accounts, clock } = deps;
-
-  /** Whether the owner may still run it; asked again at every start, because roles change while jobs wait. */
-  async function mayRun(tx: Tx, { ownerId, projectId }: JobGlance): Promise<boolean> {
-    const account = await accounts.findById(tx, ownerId);
-    if (!account || account.disabled) return false;
-    if (projectId === null) return true;
-    try {
-      await access.requireForWrite(tx, ownerId, projectId, "job.run");
-      return true;
-    } catch (error) {
-      if (error instanceof AppError && (error.code === "not_found" || error.code === "forbidden"))
-        return false;
-      throw error;
-    }
-  }
+  const { database, repository, runs, types, outbox, mayRun, clock } = deps;
 
   async function tell(
     tx: Tx,

@@ -8,7 +8,7 @@ import type { Database } from "../platform/database/database.js";
 import type { JobQueue } from "../platform/job-queue/job-queue.js";
 import type { Logger } from "../platform/observability/logger.js";
 import type { PubSub } from "../platform/pubsub/pubsub.js";
-import type { RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
+import type { RateLimiter, RateLimitPolicy } from "../platform/rate-limit/rate-limiter.js";
 import type { Access } from "../projects/access.js";
 import type { Accounts } from "../projects/accounts.js";
 import type { WorkspaceAccess } from "../workspaces/access.js";
@@ -24,13 +24,19 @@ import { createJobTypes, type JobType } from "./job-type.js";
 import { createLanguageRepository } from "./language-repository.js";
 import { createLanguages } from "./languages.js";
 import type { DataFiles } from "./processing/sources.js";
+import { createPruning } from "./pruning.js";
 import { createQueueRepository } from "./queue-repository.js";
 import { createJobRepository } from "./repository.js";
+import { createMayRun } from "./rights.js";
 import { jobRoutes } from "./routes.js";
 import type { JobObservation } from "./run.js";
 import { createRunRepository } from "./run-repository.js";
 import type { Sandbox } from "./sandbox/sandbox.js";
+import { createScheduleRepository } from "./schedule-repository.js";
+import { scheduleRoutes } from "./schedule-routes.js";
+import { createScheduleService } from "./schedule-service.js";
 import { createJobScheduler } from "./scheduler.js";
+import { createSchedules } from "./schedules.js";
 import { createJobSchemas } from "./schema.js";
 import { createJobService } from "./service.js";
 import type { ToolRunner } from "./tools/tool-runner.js";
@@ -47,6 +53,7 @@ export interface JobsDeps {
   readonly access: Access;
   readonly workspaceAccess: WorkspaceAccess;
   readonly accounts: Pick<Accounts, "findById">;
+  readonly rateLimiter: Pick<RateLimiter, "consume">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Where progress and log of running jobs go. */
@@ -70,6 +77,8 @@ export interface JobsDeps {
 export interface JobLimits {
   readonly runningPerUser: number;
   readonly queuedPerUser: number;
+  /** Jobs of one user that may repeat. */
+  readonly schedulesPerUser: number;
   /** Jobs one user may follow at once on this node. */
   readonly streamsPerUser: number;
   /** From {@link runsPolicy}. */
@@ -93,6 +102,8 @@ export interface Jobs {
   createWorker(options: WorkerOptions): JobWorker;
   /** Hands over again what the queue may have lost; {@link Jobs.start} does it every 15 s. */
   sweep(): Promise<void>;
+  /** Deletes what has ended before `before`, with its log: at most `limit` rows at once. Ends when nothing is left or when aborted. */
+  prune(before: Date, limit: number, signal: AbortSignal): Promise<void>;
   /** Deletes contents of artifacts that are gone, at most `limit`. */
   clearArtifacts(limit: number): Promise<void>;
   /** Ends the streams of events; clients come back to another node. */
@@ -129,7 +140,31 @@ export function createJobs(deps: JobsDeps): Jobs {
   ]);
   const scheduler = createJobScheduler({ ...deps, repository: createQueueRepository(), runningPerUser });
   const bell = createJobBell(deps.pubsub);
-  const jobs = createJobService({ ...deps, repository, artifacts, types, scheduler, bell, queuedPerUser });
+  const mayRun = createMayRun(deps);
+  const scheduleRepository = createScheduleRepository();
+  const schedules = createSchedules({
+    ...deps,
+    repository,
+    schedules: scheduleRepository,
+    mayRun,
+    runsPolicy: limits.runs,
+    schedulesPerUser: limits.schedulesPerUser,
+  });
+  const jobs = createJobService({
+    ...deps,
+    repository,
+    artifacts,
+    types,
+    scheduler,
+    bell,
+    queuedPerUser,
+    schedules,
+  });
+  const repetitions = createScheduleService({
+    ...deps,
+    schedules: scheduleRepository,
+    cancelJob: (tx, actor, jobId) => jobs.cancelIn(tx, actor, jobId),
+  });
   const events = createJobEvents({ ...deps, reads: jobs, bell, streamsPerUser: limits.streamsPerUser });
   // What is stored can be read: whoever follows the job looks.
   const ring = ({ jobId }: { readonly jobId: string }) => bell.ring(jobId);
@@ -137,9 +172,13 @@ export function createJobs(deps: JobsDeps): Jobs {
   let timer: NodeJS.Timeout | undefined;
   let sweeping: Promise<void> | undefined;
 
+  async function sweep(): Promise<void> {
+    await scheduler.sweep();
+    await schedules.sweep();
+  }
+
   function sweepSafely(): void {
-    sweeping ??= scheduler
-      .sweep()
+    sweeping ??= sweep()
       .catch((error: unknown) => logger.warn("lost jobs were not looked for", { error }))
       .finally(() => {
         sweeping = undefined;
@@ -153,7 +192,15 @@ export function createJobs(deps: JobsDeps): Jobs {
       output,
       bell,
       types,
-      claims: createClaims({ ...deps, repository, runs, types, runningPerUser, leaseMs: timings.leaseMs }),
+      claims: createClaims({
+        ...deps,
+        repository,
+        runs,
+        types,
+        mayRun,
+        runningPerUser,
+        leaseMs: timings.leaseMs,
+      }),
       runs,
       artifacts,
       scheduler,
@@ -175,18 +222,28 @@ export function createJobs(deps: JobsDeps): Jobs {
   }
 
   return {
-    routes: jobRoutes({
-      jobs,
-      events,
-      languages,
-      schemas: createJobSchemas(types),
-      database,
-      runsPolicy: limits.runs,
-      basePath: deps.basePath,
-    }),
-    consumer: scheduler.consumer,
+    routes: [
+      ...jobRoutes({
+        jobs,
+        events,
+        languages,
+        schemas: createJobSchemas(types),
+        database,
+        runsPolicy: limits.runs,
+        basePath: deps.basePath,
+      }),
+      ...scheduleRoutes(repetitions),
+    ],
+    consumer: {
+      name: scheduler.consumer.name,
+      async handle(events) {
+        await scheduler.consumer.handle(events);
+        await schedules.handle(events);
+      },
+    },
     createWorker,
-    sweep: () => scheduler.sweep(),
+    sweep,
+    prune: createPruning(database),
     clearArtifacts: (limit) => artifacts.clear(limit),
     endStreams: () => events.close(),
     start() {

@@ -11,6 +11,8 @@ export interface NewJob {
   readonly ownerId: string;
   readonly projectId: string | null;
   readonly workspaceId: string | null;
+  /** The repetition it is a run of. */
+  readonly scheduleId: string | null;
   readonly type: string;
   readonly payload: unknown;
   readonly priority: number;
@@ -37,7 +39,7 @@ export interface JobFilter {
 export interface JobRepository {
   /** One transaction of this user at a time from here on: quota and running count are decided one after the other. */
   lockOwner(tx: Tx, ownerId: string): Promise<void>;
-  /** Jobs of the owner that wait, for a slot, a time or a worker. */
+  /** Jobs of the owner that wait, for a slot, a time or a worker; those of repetitions are counted apart. */
   countQueued(tx: Tx, ownerId: string): Promise<number>;
   insert(tx: Tx, job: NewJob): Promise<JobRow>;
   find(sql: Sql, jobId: string): Promise<JobRow | undefined>;
@@ -74,7 +76,9 @@ export function createJobRepository(): JobRepository {
     async countQueued(tx, ownerId) {
       const { rows } = await raw<{ n: number }>`
         select count(*)::int as n from jobs
-        where owner_id = ${ownerId} and status in ('pending', 'retrying')`.execute(tx.tables<JobTables>());
+        where owner_id = ${ownerId} and status in ('pending', 'retrying') and schedule_id is null`.execute(
+        tx.tables<JobTables>(),
+      );
       return rows[0]?.n ?? 0;
     },
     insert: (tx, job) =>
@@ -86,6 +90,7 @@ export function createJobRepository(): JobRepository {
           owner_id: job.ownerId,
           project_id: job.projectId,
           workspace_id: job.workspaceId,
+          schedule_id: job.scheduleId,
           type: job.type,
           payload: JSON.stringify(job.payload),
           priority: job.priority,

@@ -178,7 +178,7 @@ function endOf(deps: RunDeps, { job, type }: ClaimedRun, ending: Ending): RunEnd
   const thrown =
     ending.kind === "threw"
       ? ending.error
-      : new AppError("internal_error", {
+      : new AppError("job_timed_out", {
           detail: `The job ran longer than ${Math.ceil((type?.timeLimitMs ?? 0) / 1_000)} s.`,
         });
   const { error, passing } = failureOf(thrown);

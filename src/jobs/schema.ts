@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ERROR_CATALOGUE, type ErrorCode } from "../errors.js";
 import { idSchema, timeSchema, versionSchema } from "../projects/schema.js";
 import { ARTIFACT_NAME, type Artifact, artifactSchema } from "./artifact-schema.js";
+import { isCron, isTimeZone } from "./cron.js";
 import { type JobTypes, LOG_STREAMS } from "./job-type.js";
 
 /** What can be said of a job; `processing`: a worker runs it, `retrying`: it failed and waits for its next start. */
@@ -32,6 +33,21 @@ const options = z
     runAt: z.iso.datetime({ offset: true }).optional().meta({
       description: "Start it no earlier than then (RFC 3339, at most 30 days ahead).",
     }),
+    cron: z
+      .string()
+      .max(100)
+      .refine(isCron, "is not a cron expression of five fields with a time to come")
+      .optional()
+      .meta({
+        description:
+          "Repeat it: minute, hour, day of month, month, day of week, such as `0 9 * * 1-5`. The job that is made is the first run; the next is made when it has ended, so runs never overlap. See `/job-schedules`.",
+      }),
+    timeZone: z
+      .string()
+      .max(64)
+      .refine(isTimeZone, "is not the name of a time zone")
+      .optional()
+      .meta({ description: "Of `cron`, such as `Europe/Zurich`; default `UTC`." }),
     maxAttempts: z.int().min(1).max(10).optional().meta({
       description: "How often it may be started when it fails for passing reasons; default by type.",
     }),
@@ -39,6 +55,14 @@ const options = z
   .refine((value) => value.delayMs === undefined || value.runAt === undefined, {
     path: ["runAt"],
     message: "give delayMs or runAt, not both",
+  })
+  .refine((value) => value.cron === undefined || (value.delayMs ?? value.runAt) === undefined, {
+    path: ["cron"],
+    message: "a job that repeats takes neither delayMs nor runAt",
+  })
+  .refine((value) => value.timeZone === undefined || value.cron !== undefined, {
+    path: ["timeZone"],
+    message: "goes with cron",
   });
 
 /** How a submission wants to be run. */
@@ -68,6 +92,7 @@ const common = {
   ownerId: z.uuid(),
   projectId: z.uuid().nullable(),
   workspaceId: z.uuid().nullable(),
+  scheduleId: z.uuid().nullable().meta({ description: "The repetition it is a run of." }),
   priority: z.int(),
   attempt: z.int().meta({ description: "How often it was started." }),
   maxAttempts: z.int().meta({ description: "The attempt after which it is given up." }),

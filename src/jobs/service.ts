@@ -17,6 +17,7 @@ import type { JobLogEntry } from "./job-output.js";
 import type { JobTypes } from "./job-type.js";
 import type { JobRepository, JobScope, NewJob } from "./repository.js";
 import type { JobScheduler } from "./scheduler.js";
+import type { Schedules } from "./schedules.js";
 import {
   type Job,
   type JobLog,
@@ -43,6 +44,8 @@ export interface JobService extends JobReads {
   ): Promise<{ jobs: JobSummary[]; nextCursor: string | null }>;
   /** Ends a job that has not ended; one that is cancelled already stays so. */
   cancel(actor: string, jobId: string): Promise<Job>;
+  /** {@link JobService.cancel} as part of something else. */
+  cancelIn(tx: Tx, actor: string, jobId: string): Promise<Job>;
   /** Makes a failed or cancelled job wait again. */
   retry(tx: Tx, actor: string, jobId: string): Promise<Job>;
   /** The log after the entry `after`. */
@@ -66,6 +69,7 @@ export interface JobServiceDeps {
   readonly queue: Pick<JobQueue, "remove">;
   readonly pubsub: Pick<PubSub, "publish">;
   readonly scheduler: Pick<JobScheduler, "admitSoon">;
+  readonly schedules: Pick<Schedules, "add">;
   readonly bell: Pick<JobBell, "ring">;
   readonly access: Access;
   readonly workspaceAccess: WorkspaceAccess;
@@ -74,13 +78,16 @@ export interface JobServiceDeps {
   readonly queuedPerUser: number;
 }
 
+/** PostgreSQL's codes. */
+const FOREIGN_KEY = "23503";
+const UNIQUE = "23505";
 const DEFAULT_PRIORITY = 50;
 /** When a place in the queue may be free again, in seconds; nobody knows. */
 const QUOTA_RETRY_AFTER = "10";
 
 /** The job use cases over these parts. */
 export function createJobService(deps: JobServiceDeps): JobService {
-  const { database, repository, types, artifacts, outbox, scheduler, bell, access, clock } = deps;
+  const { database, repository, types, artifacts, outbox, scheduler, schedules, bell, access, clock } = deps;
 
   /** Lets those see a job who may; for others it is not there. */
   async function see<J extends JobScope>(sql: Sql, actor: string, job: J | undefined): Promise<J> {
@@ -123,12 +130,12 @@ export function createJobService(deps: JobServiceDeps): JobService {
     return grant.projectId;
   }
 
-  async function insert(tx: Tx, job: NewJob): Promise<JobRow> {
+  async function written<R>(write: Promise<R>): Promise<R> {
     try {
-      return await repository.insert(tx, job);
+      return await write;
     } catch (error) {
       // The workspace was deleted a moment ago.
-      if (isForeignKeyViolation(error)) throw new AppError("not_found", { cause: error });
+      if (isViolation(error, FOREIGN_KEY)) throw new AppError("not_found", { cause: error });
       throw error;
     }
   }
@@ -150,6 +157,38 @@ export function createJobService(deps: JobServiceDeps): JobService {
     return entries.map(({ at, ...entry }: JobLogEntry) => ({ ...entry, at: new Date(at).toISOString() }));
   }
 
+  async function cancelIn(tx: Tx, actor: string, jobId: string): Promise<Job> {
+    const job = await find(tx, actor, jobId);
+    // Who may no longer run jobs here may still stop one of their own.
+    if (job.project_id !== null && job.owner_id !== actor) {
+      await access.requireForWrite(tx, actor, job.project_id, "job.run");
+    }
+    if (job.status === "cancelled") return whole(tx, job);
+    const cancelled = await repository.cancel(tx, jobId, new Date(clock.now()));
+    if (!cancelled) {
+      const now = await repository.find(tx, jobId);
+      if (now?.status === "cancelled") return whole(tx, now);
+      throw new AppError(now ? "job_not_cancellable" : "not_found");
+    }
+    await outbox.append(tx, {
+      type: "job_cancelled",
+      payload: { jobId, jobType: cancelled.type },
+      projectId: cancelled.project_id,
+      userId: actor,
+    });
+    tx.afterCommit(async () => {
+      bell.ring(jobId);
+      const run = { jobId, attempt: cancelled.attempt };
+      // Best effort: a delivery of a cancelled job does nothing, and a run hears of it by its lease.
+      await Promise.allSettled([
+        deps.queue.remove({ jobId, generation: cancelled.generation }),
+        deps.pubsub.publish(CANCEL_CHANNEL, encodeCancel(run)),
+      ]);
+      scheduler.admitSoon(cancelled.owner_id);
+    });
+    return whole(tx, cancelled);
+  }
+
   return {
     async submit(tx, actor, submission, requestId) {
       const type = enabledType(submission.type);
@@ -157,9 +196,7 @@ export function createJobService(deps: JobServiceDeps): JobService {
       const workspaceId = submission.workspaceId ?? null;
       await type.check?.(tx, submission.payload, { ownerId: actor, projectId, workspaceId });
       const now = clock.now();
-      const runAt = startOf(submission, now);
-      await takePlace(tx, actor);
-      const job = await insert(tx, {
+      const asked = {
         id: v7(),
         ownerId: actor,
         projectId,
@@ -168,17 +205,23 @@ export function createJobService(deps: JobServiceDeps): JobService {
         payload: submission.payload,
         priority: submission.options?.priority ?? DEFAULT_PRIORITY,
         maxAttempts: submission.options?.maxAttempts ?? type.attempts,
-        runAt: new Date(runAt),
         requestId,
         now: new Date(now),
-      });
+      };
+      const { cron, timeZone = "UTC" } = submission.options ?? {};
+      let start: Pick<NewJob, "scheduleId" | "runAt">;
+      if (cron === undefined) {
+        start = { scheduleId: null, runAt: new Date(startOf(submission, now)) };
+        await takePlace(tx, actor);
+      } else start = await written(schedules.add(tx, asked, { cron, timeZone }));
+      const job = await written(repository.insert(tx, { ...asked, ...start }));
       await outbox.append(tx, {
         type: "job_created",
         payload: { jobId: job.id, jobType: job.type },
         projectId,
         userId: actor,
       });
-      if (runAt <= now) tx.afterCommit(() => scheduler.admitSoon(actor));
+      if (start.runAt.getTime() <= now) tx.afterCommit(() => scheduler.admitSoon(actor));
       return jobOf(job, []);
     },
     get: async (actor, jobId) => whole(database, await find(database, actor, jobId)),
@@ -194,45 +237,18 @@ export function createJobService(deps: JobServiceDeps): JobService {
       const last = rows.length > page.limit ? shown.at(-1) : undefined;
       return { jobs: shown.map(summaryOf), nextCursor: page.next(last && { id: last.id }) };
     },
-    cancel: (actor, jobId) =>
-      database.transaction(async (tx) => {
-        const job = await find(tx, actor, jobId);
-        // Who may no longer run jobs here may still stop one of their own.
-        if (job.project_id !== null && job.owner_id !== actor) {
-          await access.requireForWrite(tx, actor, job.project_id, "job.run");
-        }
-        if (job.status === "cancelled") return whole(tx, job);
-        const cancelled = await repository.cancel(tx, jobId, new Date(clock.now()));
-        if (!cancelled) {
-          const now = await repository.find(tx, jobId);
-          if (now?.status === "cancelled") return whole(tx, now);
-          throw new AppError(now ? "job_not_cancellable" : "not_found");
-        }
-        await outbox.append(tx, {
-          type: "job_cancelled",
-          payload: { jobId, jobType: cancelled.type },
-          projectId: cancelled.project_id,
-          userId: actor,
-        });
-        tx.afterCommit(async () => {
-          bell.ring(jobId);
-          const run = { jobId, attempt: cancelled.attempt };
-          // Best effort: a delivery of a cancelled job does nothing, and a run hears of it by its lease.
-          await Promise.allSettled([
-            deps.queue.remove({ jobId, generation: cancelled.generation }),
-            deps.pubsub.publish(CANCEL_CHANNEL, encodeCancel(run)),
-          ]);
-          scheduler.admitSoon(cancelled.owner_id);
-        });
-        return whole(tx, cancelled);
-      }),
+    cancel: (actor, jobId) => database.transaction((tx) => cancelIn(tx, actor, jobId)),
+    cancelIn,
     async retry(tx, actor, jobId) {
       const job = await find(tx, actor, jobId);
       if (job.project_id !== null) await access.requireForWrite(tx, actor, job.project_id, "job.run");
       enabledType(job.type);
       if (job.status !== "failed" && job.status !== "cancelled") throw new AppError("job_not_retryable");
       await takePlace(tx, job.owner_id);
-      const retried = await repository.retry(tx, jobId, new Date(clock.now()));
+      const retried = await repository.retry(tx, jobId, new Date(clock.now())).catch((error: unknown) => {
+        if (!isViolation(error, UNIQUE)) throw error;
+        throw new AppError("job_not_retryable", { detail: "The next run of its repetition waits already." });
+      });
       if (!retried) throw new AppError("job_not_retryable");
       await artifacts.drop(tx, jobId);
       await outbox.append(tx, {
@@ -266,8 +282,8 @@ export function createJobService(deps: JobServiceDeps): JobService {
   };
 }
 
-function isForeignKeyViolation(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "23503";
+function isViolation(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 function summaryOf(row: JobSummaryRow): JobSummary {
@@ -279,6 +295,7 @@ function summaryOf(row: JobSummaryRow): JobSummary {
     ownerId: row.owner_id,
     projectId: row.project_id,
     workspaceId: row.workspace_id,
+    scheduleId: row.schedule_id,
     priority: row.priority,
     attempt: row.attempt,
     maxAttempts: row.max_attempts,

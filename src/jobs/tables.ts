@@ -9,6 +9,7 @@ interface JobsTable {
   owner_id: string;
   project_id: string | null;
   workspace_id: string | null;
+  schedule_id: string | null;
   type: string;
   payload: ColumnType<unknown, string, never>;
   status: Generated<JobStatus>;
@@ -32,9 +33,30 @@ interface JobsTable {
   finished_at: Date | null;
 }
 
-/** Tables of 0004_jobs.sql and 0007_job_artifacts.sql, and what jobs read of those to the left. */
+interface SchedulesTable {
+  id: string;
+  owner_id: string;
+  project_id: string | null;
+  workspace_id: string | null;
+  type: string;
+  payload: ColumnType<unknown, string, never>;
+  priority: number;
+  max_attempts: number;
+  cron: string;
+  time_zone: string;
+  request_id: string;
+  ended_reason: "cancelled" | "forbidden" | null;
+  created_at: Date;
+  ended_at: Date | null;
+}
+
+/** A repetition. */
+export type ScheduleRow = Readonly<Selectable<SchedulesTable>>;
+
+/** Tables of 0004_jobs.sql, 0007_job_artifacts.sql and 0010_job_schedules.sql, and what jobs read of those to the left. */
 export interface JobTables {
   jobs: JobsTable;
+  job_schedules: SchedulesTable;
   job_logs: { job_id: string; seq: number; attempt: number; at: Date; stream: string; text: string };
   job_artifacts: {
     job_id: string;
@@ -68,6 +90,7 @@ export const SUMMARY_COLUMNS = [
   "owner_id",
   "project_id",
   "workspace_id",
+  "schedule_id",
   "type",
   "status",
   "priority",

@@ -130,7 +130,7 @@ describe("running", () => {
       await app.event("job_failed", job.id);
       expect(await app.read(ada, job.id)).toMatchObject({
         status: "failed",
-        error: { code: "internal_error", message: "The job ran longer than 1 s." },
+        error: { code: "job_timed_out", message: "The job ran longer than 1 s." },
       });
     }
     expect(reasons).toEqual(["time_limit"]);

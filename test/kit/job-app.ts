@@ -15,10 +15,12 @@ import type { JobOutput } from "../../src/jobs/job-output.js";
 import type { JobContext } from "../../src/jobs/job-type.js";
 import type { DataFiles } from "../../src/jobs/processing/sources.js";
 import type { Sandbox } from "../../src/jobs/sandbox/sandbox.js";
+import type { JobSchedule } from "../../src/jobs/schedule-schema.js";
 import type { Job, JobLog, JobSummary } from "../../src/jobs/schema.js";
 import type { JobTables } from "../../src/jobs/tables.js";
 import type { ToolRunner } from "../../src/jobs/tools/tool-runner.js";
 import type { JobWorker, WorkerTimings } from "../../src/jobs/worker.js";
+import type { Clock } from "../../src/platform/clock.js";
 import type { PostgresConnection } from "../../src/platform/database/postgres-connection.js";
 import { createNullLogger } from "../../src/platform/observability/logger.js";
 import { createMemoryPubSub } from "../../src/platform/pubsub/memory.js";
@@ -41,6 +43,7 @@ export interface JobAnswer {
     readonly nextCursor: string | null;
     readonly logs: readonly JobLog[];
     readonly nextAfter: number;
+    readonly schedules: readonly JobSchedule[];
     readonly languages: readonly { id: string; available: boolean }[];
     readonly code: string;
     readonly limit: number;
@@ -59,6 +62,8 @@ export interface JobAppOptions {
   readonly runsPerHour?: number;
   readonly output?: JobOutput;
   readonly streamsPerUser?: number;
+  readonly schedulesPerUser?: number;
+  readonly clock?: Clock;
   readonly authzWatch?: Pick<AuthzWatch, "onChange" | "fresh">;
   /** False: events are not dispatched until `dispatch()`. */
   readonly dispatching?: boolean;
@@ -140,7 +145,8 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
   const handlers = new Map<string, TaskHandler>();
   queues += 1;
   const queueName = `jobs-${queues}`;
-  const clock = { now: () => Date.now() };
+  const clock = options.clock ?? { now: () => Date.now() };
+  const limiter = createMemoryRateLimiter();
   const parts = createJobParts({
     ...options,
     database,
@@ -149,6 +155,7 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
     pubsub,
     handlers,
     clock,
+    rateLimiter: limiter,
   });
   const events: DomainEvent[] = [];
   const heard = new EventEmitter().setMaxListeners(0);
@@ -168,7 +175,6 @@ export async function createJobApp(options: JobAppOptions = {}): Promise<JobApp>
     ],
     logger,
   });
-  const limiter = createMemoryRateLimiter();
   const unlimited = { name: "any", limit: 0, windowMs: 1_000 };
   const server = createServer(
     createHttpApp({

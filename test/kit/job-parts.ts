@@ -19,6 +19,8 @@ import type { Database, Sql } from "../../src/platform/database/database.js";
 import { type BullmqJobQueue, createBullmqJobQueue } from "../../src/platform/job-queue/bullmq.js";
 import { createNullLogger } from "../../src/platform/observability/logger.js";
 import type { PubSub } from "../../src/platform/pubsub/pubsub.js";
+import { createMemoryRateLimiter } from "../../src/platform/rate-limit/memory.js";
+import type { RateLimiter } from "../../src/platform/rate-limit/rate-limiter.js";
 import { createAccess } from "../../src/projects/access.js";
 import { createProjectRepository } from "../../src/projects/repository.js";
 import { createWorkspaceAccess } from "../../src/workspaces/access.js";
@@ -56,6 +58,8 @@ export interface JobPartsOptions {
   readonly queuedPerUser?: number;
   readonly runsPerHour?: number;
   readonly streamsPerUser?: number;
+  readonly schedulesPerUser?: number;
+  readonly rateLimiter?: RateLimiter;
   readonly authzWatch?: Pick<AuthzWatch, "onChange" | "fresh">;
   readonly onQueueError?: (error: Error) => void;
 }
@@ -115,6 +119,7 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     access,
     workspaceAccess: createWorkspaceAccess({ repository: createWorkspaceRepository(), access }),
     authzWatch: options.authzWatch ?? { onChange: () => undefined, fresh: () => true },
+    rateLimiter: options.rateLimiter ?? createMemoryRateLimiter(),
     accounts: { findById: findAccount },
     clock,
     logger: createNullLogger(),
@@ -131,6 +136,7 @@ export function createJobParts(options: JobPartsOptions): JobParts {
     limits: {
       runningPerUser: options.runningPerUser ?? 2,
       queuedPerUser: options.queuedPerUser ?? 20,
+      schedulesPerUser: options.schedulesPerUser ?? 3,
       streamsPerUser: options.streamsPerUser ?? 3,
       runs: runsPolicy(options.runsPerHour ?? 0),
     },

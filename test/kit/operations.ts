@@ -8,6 +8,7 @@ export interface OwnedIds {
   readonly projectId: string;
   readonly workspaceId: string;
   readonly jobId: string;
+  readonly scheduleId: string;
   readonly invitationId: string;
   /** A member of the project besides its owner. */
   readonly userId: string;
@@ -234,6 +235,11 @@ export const CALLS: Readonly<Record<string, (world: World) => OperationCall | Pr
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   },
+  listJobSchedules: ({ ada, own }) => ({ as: ada, query: `?projectId=${own.projectId}&limit=1` }),
+  endJobSchedule: async ({ api, ada, own }) => ({
+    as: ada,
+    params: { scheduleId: await newSchedule(api, ada, own.projectId) },
+  }),
   listLanguages: ({ ada }) => ({ as: ada }),
 };
 
@@ -296,6 +302,7 @@ async function ownedBy(api: Api, owner: Person): Promise<OwnedIds> {
     versionId: (await saved).version.id,
     name: "result.json",
     jobId: (await made(api.post("/jobs", { ...newJob, projectId }, owner.token))).job.id,
+    scheduleId: await newSchedule(api, owner, projectId),
     invitationId: (await newInvitation(api, owner, projectId, newEmail())).id,
     userId: member.id,
     id: await newSession(api, owner),
@@ -329,6 +336,11 @@ async function newSession(api: Api, { email, password, token }: Person): Promise
   await made(api.post("/auth/login", { email, password }));
   const { sessions } = await made(api.get("/auth/sessions", token));
   return sessions.find((session: { current: boolean }) => !session.current).id;
+}
+
+async function newSchedule(api: Api, { token }: Person, projectId: string): Promise<string> {
+  const options = { cron: "0 0 1 1 *", timeZone: "Europe/Zurich" };
+  return (await made(api.post("/jobs", { ...newJob, projectId, options }, token))).job.scheduleId;
 }
 
 async function newDelayedJob(api: Api, { token }: Person): Promise<string> {

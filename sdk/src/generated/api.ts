@@ -50,6 +50,7 @@ export type ErrorCode =
   | "dependency_unavailable"
   | "feature_disabled"
   | "shutting_down"
+  | "job_timed_out"
   | "worker_crashed";
 
 /** `Problem` of the OpenAPI document. */
@@ -59,7 +60,7 @@ export type Problem = {
   status: number;
   detail?: string | undefined;
   instance: string;
-  code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+  code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "job_timed_out" | "worker_crashed";
   requestId: string;
   errors: ({
     pointer: string;
@@ -298,6 +299,10 @@ export type JobSubmission = {
     delayMs?: number | undefined;
     /** Start it no earlier than then (RFC 3339, at most 30 days ahead). */
     runAt?: string | undefined;
+    /** Repeat it: minute, hour, day of month, month, day of week, such as `0 9 * * 1-5`. The job that is made is the first run; the next is made when it has ended, so runs never overlap. See `/job-schedules`. */
+    cron?: string | undefined;
+    /** Of `cron`, such as `Europe/Zurich`; default `UTC`. */
+    timeZone?: string | undefined;
     /** How often it may be started when it fails for passing reasons; default by type. */
     maxAttempts?: number | undefined;
   } | undefined;
@@ -410,6 +415,10 @@ export type JobSubmission = {
     delayMs?: number | undefined;
     /** Start it no earlier than then (RFC 3339, at most 30 days ahead). */
     runAt?: string | undefined;
+    /** Repeat it: minute, hour, day of month, month, day of week, such as `0 9 * * 1-5`. The job that is made is the first run; the next is made when it has ended, so runs never overlap. See `/job-schedules`. */
+    cron?: string | undefined;
+    /** Of `cron`, such as `Europe/Zurich`; default `UTC`. */
+    timeZone?: string | undefined;
     /** How often it may be started when it fails for passing reasons; default by type. */
     maxAttempts?: number | undefined;
   } | undefined;
@@ -422,6 +431,8 @@ export type Job = {
   ownerId: string;
   projectId: string | null;
   workspaceId: string | null;
+  /** The repetition it is a run of. */
+  scheduleId: string | null;
   priority: number;
   /** How often it was started. */
   attempt: number;
@@ -431,7 +442,7 @@ export type Job = {
   progressMessage: string | null;
   /** Why it failed, or why it will be tried again. */
   error: {
-    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "job_timed_out" | "worker_crashed";
     message: string;
   } | null;
   /** It starts no earlier (RFC 3339, UTC). */
@@ -506,6 +517,8 @@ export type Job = {
   ownerId: string;
   projectId: string | null;
   workspaceId: string | null;
+  /** The repetition it is a run of. */
+  scheduleId: string | null;
   priority: number;
   /** How often it was started. */
   attempt: number;
@@ -515,7 +528,7 @@ export type Job = {
   progressMessage: string | null;
   /** Why it failed, or why it will be tried again. */
   error: {
-    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "job_timed_out" | "worker_crashed";
     message: string;
   } | null;
   /** It starts no earlier (RFC 3339, UTC). */
@@ -684,6 +697,8 @@ export type JobSummary = {
   ownerId: string;
   projectId: string | null;
   workspaceId: string | null;
+  /** The repetition it is a run of. */
+  scheduleId: string | null;
   priority: number;
   /** How often it was started. */
   attempt: number;
@@ -693,7 +708,7 @@ export type JobSummary = {
   progressMessage: string | null;
   /** Why it failed, or why it will be tried again. */
   error: {
-    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "worker_crashed";
+    code: "bad_request" | "invalid_json" | "too_deep" | "validation_failed" | "invalid_cursor" | "unauthenticated" | "invalid_token" | "token_expired" | "invalid_credentials" | "session_revoked" | "session_expired" | "refresh_reused" | "forbidden" | "wrong_password" | "email_not_verified" | "invitation_for_another" | "origin_refused" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "email_taken" | "already_member" | "last_owner" | "idempotency_in_progress" | "job_not_cancellable" | "job_not_retryable" | "link_expired" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "upgrade_required" | "idempotency_key_reused" | "unprocessable" | "invalid_archive" | "workspace_full" | "unsupported_language" | "rate_limited" | "quota_exceeded" | "headers_too_large" | "internal_error" | "overloaded" | "dependency_unavailable" | "feature_disabled" | "shutting_down" | "job_timed_out" | "worker_crashed";
     message: string;
   } | null;
   /** It starts no earlier (RFC 3339, UTC). */
@@ -758,6 +773,28 @@ export type Language = {
       diskBytes: number;
     };
   };
+};
+
+/** `JobSchedule` of the OpenAPI document. */
+export type JobSchedule = {
+  id: string;
+  type: string;
+  cron: string;
+  timeZone: string;
+  ownerId: string;
+  projectId: string | null;
+  workspaceId: string | null;
+  priority: number;
+  maxAttempts: number;
+  /** Its run that waits or runs. */
+  jobId: string | null;
+  /** When that run starts; null while it runs. */
+  nextRunAt: string | null;
+  /** Why it repeats no more; `forbidden`: its owner may not run jobs there any more. */
+  endedReason: "cancelled" | "forbidden" | null;
+  /** RFC 3339, UTC. */
+  createdAt: string;
+  endedAt: string | null;
 };
 
 /** `RateLimitPolicy` of the OpenAPI document. */
@@ -1371,6 +1408,23 @@ export interface Operations {
     reply: {
       languages: (Language)[];
     };
+  };
+  /** List jobs that repeat, newest first. GET /job-schedules */
+  listJobSchedules: {
+    params: undefined;
+    query: { limit?: number | undefined; cursor?: string | undefined; projectId?: string | undefined };
+    body: undefined;
+    reply: {
+      schedules: (JobSchedule)[];
+      nextCursor: string | null;
+    };
+  };
+  /** End a repetition. DELETE /job-schedules/{scheduleId} */
+  endJobSchedule: {
+    params: { scheduleId: string };
+    query: undefined;
+    body: undefined;
+    reply: undefined;
   };
   /** The rate limits in force. GET /limits */
   listLimits: {

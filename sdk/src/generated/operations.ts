@@ -62,5 +62,7 @@ export const OPERATIONS = {
   getJobArtifact: "GET /jobs/{jobId}/artifacts/{name} r",
   followJob: "GET /jobs/{jobId}/events r",
   listLanguages: "GET /languages",
+  listJobSchedules: "GET /job-schedules",
+  endJobSchedule: "DELETE /job-schedules/{scheduleId}",
   listLimits: "GET /limits",
 } as const;
