@@ -79,8 +79,8 @@ export function accountRoutes(deps: {
         problems: ["link_expired", "invalid_credentials"],
       },
       async ({ body, context }) => {
-        const userId = await links.redeem(body.token, context.ip);
-        return { status: 200, body: present(await signIn.enter(userId, context)) };
+        const entered = await links.redeem(body.token, context.ip, (userId) => signIn.enter(userId, context));
+        return { status: 200, body: present(entered) };
       },
     ),
     defineRoute(

@@ -18,12 +18,12 @@ export interface SignInLinks {
    */
   issue(account: () => Promise<string>): string;
   /**
-   * Uses a token up and gives its account. What fails on the way there (a store that is away) does not use it up.
+   * Uses a token up by what `enter` makes of its account. What fails on the way (a store that is away) does not use it up.
    *
    * @param ip where the request came from; anything but this machine is refused as if there was no such link.
    * @throws AppError `link_expired`.
    */
-  redeem(token: string, ip: string): Promise<string>;
+  redeem<T>(token: string, ip: string, enter: (account: string) => Promise<T>): Promise<T>;
 }
 
 interface Waiting {
@@ -48,14 +48,14 @@ export function createSignInLinks({
       waiting.set(nameOf(token), { account, expiresAt: clock.now() + LIFE_MS });
       return token;
     },
-    async redeem(token, ip) {
+    async redeem(token, ip, enter) {
       const name = nameOf(token);
       const found = allowed && isLoopback(ip) ? waiting.get(name) : undefined;
       if (!found || found.expiresAt <= clock.now()) throw new AppError("link_expired");
       // Taken before anything is awaited, so that two requests cannot both have it.
       waiting.delete(name);
       try {
-        return await found.account();
+        return await enter(await found.account());
       } catch (error) {
         waiting.set(name, found);
         throw error;
