@@ -199,6 +199,7 @@ describe("the documentation", () => {
     for (const name of ["JobSubmission", "Job"]) {
       expect(schemas[name]?.oneOf?.map(({ title }) => title)).toEqual([
         "code_execution",
+        "data_processing",
         "task",
         "short_task",
         "switched_off",

@@ -92,10 +92,17 @@ describe("artifacts", () => {
 
   it("[JOB72] a run that is none any more keeps nothing, and its content is cleared away", async () => {
     let refused: unknown;
-    const { job } = await task(async (context) => {
-      await app.sql().updateTable("jobs").set({ attempt: 2 }).where("id", "=", context.jobId).execute();
-      refused = await context.artifact("late.txt", "late", "text/plain").catch((error: unknown) => error);
-      await app.sql().updateTable("jobs").set({ attempt: 1 }).where("id", "=", context.jobId).execute();
+    const artifacts = createArtifacts({
+      database: app.projects.database,
+      repository: createArtifactRepository(),
+      blobs: app.parts.blobs,
+      clock: { now: () => Date.now() },
+    });
+    const { job } = await task(async ({ jobId }) => {
+      const gone = { jobId, attempt: 0 };
+      refused = await artifacts
+        .store(gone, "late.txt", "late", "text/plain")
+        .catch((error: unknown) => error);
     });
     expect(refused).toMatchObject({ code: "conflict" });
     expect((await app.read(ada, job.id)).artifacts).toEqual([]);
